@@ -1,0 +1,262 @@
+# dqemu: the one entry point. `make help` lists the targets.
+#
+# Everything that is built lies below build/; build/cache keeps what was downloaded.
+#
+# SPDX-License-Identifier: GPL-2.0-or-later
+
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.SUFFIXES:
+
+ISAS ?= aarch64
+PREFIX ?= /usr/local
+DESTDIR ?=
+DQEMU_CACHE ?= $(CURDIR)/build/cache
+export DQEMU_CACHE
+
+COMMA := ,
+
+CC = gcc
+WARNINGS = -Wall -Wextra -Werror=implicit
+CFLAGS ?= -O2 -g
+B := build
+Q := $(B)/qemu
+LIBS := glib-2.0 gnutls jansson libevent_core libevent_pthreads
+
+# asked for once, and only when something is compiled
+PKG_CFLAGS = $(eval PKG_CFLAGS := $(shell pkg-config --cflags $(LIBS)))$(PKG_CFLAGS)
+PKG_LIBS = $(eval PKG_LIBS := $(shell pkg-config --libs $(LIBS)))$(PKG_LIBS)
+ALL_CFLAGS = -std=gnu11 -fPIC -pthread $(WARNINGS) $(CFLAGS) -D_GNU_SOURCE -I. -I$(B) $(PKG_CFLAGS) -MMD -MP
+
+LIB_SRC := $(sort $(wildcard proto/*.c dqemu/*.c master/*.c slave/*.c))
+DEPLOY_SRC := $(sort $(wildcard deploy/*.c))
+GLUE_SRC := $(sort $(notdir $(wildcard qemu/glue/*.c)))
+HEADERS := $(wildcard proto/*.h dqemu/*.h master/*.h slave/*.h proto/*.inc dqemu/*.inc \
+             master/*.inc slave/*.inc)
+GLUE := $(wildcard qemu/glue/*)
+PATCHES := $(wildcard qemu/patches/*.patch qemu/patches/series)
+NODES := $(ISAS:%=$(B)/dqemu-%)
+PLAIN := $(ISAS:%=$(B)/qemu-%)
+
+all: $(B)/dqemu-launch $(NODES) $(PLAIN)
+
+# ---- files that hold a list, rewritten when the list changes: what depends on the list itself
+
+$(shell mkdir -p $(Q); touch -a $(B)/libdqemu.list $(B)/deploy.list $(Q)/glue.list)
+keep = $(if $(subst x$(strip $2)x,,x$(strip $(file <$1))x),$(file >$1,$(strip $2)))
+$(call keep,$(B)/libdqemu.list,$(LIB_SRC))
+$(call keep,$(B)/deploy.list,$(DEPLOY_SRC))
+$(call keep,$(Q)/glue.list,$(GLUE_SRC))
+$(B)/libdqemu.list $(B)/deploy.list $(Q)/glue.list: ;
+
+# ---- packages
+
+.PHONY: deps need-build
+deps:
+	@.ci/packages install test
+need-build:
+	@.ci/packages check build
+
+# ---- our own code
+
+# The build id: nodes of one run must come from the same inputs (proto/auth.h).
+BUILD_INPUTS = $(LIB_SRC) $(HEADERS) $(filter %.c %.h %.build,$(GLUE)) $(PATCHES) qemu/build.sh
+$(B)/.buildid: $(BUILD_INPUTS) $(B)/libdqemu.list $(Q)/glue.list $(Q)/.fetched
+	@id=$$(cat $(sort $(BUILD_INPUTS)) $(Q)/glue.list | sha256sum | cut -c1-20); \
+	qemu=$$(cat $(Q)/plain/VERSION); \
+	printf '/* Generated: what this node was built from. */\n#define DQ_BUILD_ID "%s-%s"\n' \
+	    "$$qemu" "$$id" >$@.new; \
+	cmp -s $@.new $(B)/dqemu-buildid.h || cp $@.new $(B)/dqemu-buildid.h; \
+	mv $@.new $@
+$(B)/dqemu-buildid.h: $(B)/.buildid
+	@:
+
+# variant,DIR,FLAGS: the library and its objects under build/DIR
+define variant
+$(B)/$1/%.o: %.c Makefile | need-build $(B)/dqemu-buildid.h
+	@mkdir -p $$(@D)
+	@echo '  CC $1 $$<'
+	@$$(CC) $$(ALL_CFLAGS) $2 -c $$< -o $$@
+$(B)/$1/libdqemu.a: $(LIB_SRC:%.c=$(B)/$1/%.o) $(B)/libdqemu.list
+	@echo '  AR $$@'
+	@rm -f $$@
+	@ar rcs $$@ $$(filter %.o,$$^)
+endef
+$(eval $(call variant,obj,))
+$(eval $(call variant,asan,-fsanitize=address$(COMMA)undefined -fno-sanitize-recover=undefined \
+    -fno-omit-frame-pointer))
+$(eval $(call variant,tsan,-fsanitize=thread))
+
+$(B)/libdqemu.a: $(B)/obj/libdqemu.a
+	@ln -f $< $@
+
+$(B)/dqemu-launch: $(DEPLOY_SRC:%.c=$(B)/obj/%.o) $(B)/libdqemu.a $(B)/deploy.list
+	@echo '  LD $@'
+	@$(CC) -pthread $(CFLAGS) $(filter %.o,$^) $(B)/libdqemu.a $(PKG_LIBS) -o $@
+
+# ---- QEMU: a plain tree and a patched one, each with its own build
+
+$(Q)/.fetched: | need-build
+	@qemu/fetch.sh $(Q) $(DQEMU_CACHE)
+	@touch $@
+
+$(Q)/.patched: $(Q)/.fetched $(PATCHES) qemu/tree.sh
+	@qemu/tree.sh $(Q)/plain $(Q)/patched
+	@touch $@
+
+$(Q)/plain-build/build.ninja: qemu/build.sh $(Q)/.fetched
+	@echo '  CONFIGURE plain QEMU'
+	@qemu/build.sh configure $(Q)/plain $(@D) $(ISAS)
+	@touch $@
+
+# the archive must exist for Meson to see that it is a file to relink for
+$(Q)/dqemu-build/build.ninja: qemu/build.sh $(Q)/.fetched | $(Q)/.patched $(B)/libdqemu.a
+	@echo '  CONFIGURE dqemu'
+	@qemu/build.sh configure $(Q)/patched $(@D) $(ISAS)
+	@touch $@
+
+$(PLAIN): $(B)/qemu-%: $(Q)/plain-build/build.ninja
+	@qemu/build.sh compile $(<D) $*
+	@ln -f $(<D)/qemu-$* $@
+	@touch $@
+
+$(NODES): $(B)/dqemu-%: $(Q)/dqemu-build/build.ninja $(Q)/.patched $(Q)/glue.list $(GLUE) \
+                        $(HEADERS) $(B)/libdqemu.a
+	@qemu/build.sh compile $(<D) $*
+	@ln -f $(<D)/qemu-$* $@
+	@touch $@
+
+.PHONY: qemu-tree $(ISAS:%=dqemu-%)
+qemu-tree: $(Q)/.patched
+$(ISAS:%=dqemu-%): dqemu-%: $(B)/dqemu-%
+
+# ---- tests
+#
+# A C file below tests/ that has a main() is a test program: build/tests/unit/NAME for
+# tests/unit/NAME.c, build/tests/NAME for the other folders. The files without one are linked
+# into every program of their folder. build/tests/asan and build/tests/tsan hold the same
+# programs under the sanitizers. Each unit test gets a NAME.t beside it, for prove.
+
+TEST_DIRS := unit sim fuzz launch pager
+TEST_SRC := $(wildcard $(TEST_DIRS:%=tests/%/*.c))
+TEST_MAIN := $(sort $(if $(TEST_SRC),$(shell grep -l '^int main' $(TEST_SRC))))
+TEST_HELP := $(filter-out $(TEST_MAIN),$(TEST_SRC))
+TEST_LIMIT ?= 120
+
+# program,SOURCE,OUTPUT,VARIANT,FLAGS
+define program
+$2: $(1:%.c=$(B)/$3/%.o) $(patsubst %.c,$(B)/$3/%.o,$(filter $(dir $1)%,$(TEST_HELP))) \
+    $(B)/$3/libdqemu.a
+	@mkdir -p $$(@D)
+	@echo '  LD $3 $$@'
+	@$$(CC) -pthread $$(CFLAGS) $4 $$(filter %.o,$$^) $(B)/$3/libdqemu.a $$(PKG_LIBS) -o $$@
+endef
+unit_out = $(if $(filter tests/unit/%,$1),$(1:%.c=$(B)/%),$(B)/tests/$(notdir $(1:%.c=%)))
+$(foreach s,$(TEST_MAIN),\
+    $(eval $(call program,$s,$(call unit_out,$s),obj,)) \
+    $(eval $(call program,$s,$(B)/tests/asan/$(notdir $(s:%.c=%)),asan,-fsanitize=address$(COMMA)undefined)) \
+    $(eval $(call program,$s,$(B)/tests/tsan/$(notdir $(s:%.c=%)),tsan,-fsanitize=thread)))
+TEST_OBJ_HELP := $(TEST_HELP:%.c=$(B)/obj/%.o)
+.SECONDARY:
+
+UNIT := $(basename $(notdir $(filter tests/unit/%,$(TEST_MAIN))))
+UNIT_T := $(UNIT:%=$(B)/tests/unit/%.t) $(UNIT:%=$(B)/tests/asan/%.t) $(UNIT:%=$(B)/tests/tsan/%.t)
+TEST_PROGRAMS := $(foreach s,$(TEST_MAIN),$(call unit_out,$s) \
+    $(B)/tests/asan/$(notdir $(s:%.c=%)) $(B)/tests/tsan/$(notdir $(s:%.c=%)))
+
+# twice the time under a sanitizer would not do for the slowest
+$(UNIT_T): %.t: % Makefile
+	@printf '%s\n' '#!/bin/sh' 'exec timeout -k 5 $$(($(TEST_LIMIT) * $${DQEMU_TIME_SCALE:-1})) $* --tap' >$@
+	@chmod +x $@
+
+-include $(wildcard tests/guests/guests.mk)
+-include $(shell find $(B)/obj $(B)/asan $(B)/tsan -name '*.d' 2>/dev/null)
+
+# What is quick, and finds the most, runs first.
+ORDER := lint unit wire sim model fuzz pager launch
+LATE := e2e litmus real faults bench
+T_FILES = $(wildcard $(ORDER:%=tests/%/*.t)) $(UNIT_T) \
+          $(filter-out $(foreach d,$(ORDER) $(LATE),tests/$d/%),$(sort $(wildcard tests/*/*.t))) \
+          $(wildcard $(LATE:%=tests/%/*.t))
+# make test T=PATTERN: those whose path matches (grep -E)
+SELECTED = $(if $(T),$(shell printf '%s\n' $(T_FILES) | grep -E -- '$(T)'),$(T_FILES))
+PROVE = prove --timer $(PROVE_FLAGS)
+
+.PHONY: test test-built check-quick test-programs
+test:
+	@.ci/packages install test
+	@$(MAKE) test-built
+test-programs: $(TEST_PROGRAMS)
+test-built: all $(TEST_PROGRAMS) $(UNIT_T) guests
+	@$(PROVE) $(SELECTED)
+# without QEMU and guests: our own code's tests
+check-quick: $(TEST_PROGRAMS) $(UNIT_T)
+	@$(PROVE) $(filter $(ORDER:%=tests/%/%) $(UNIT_T),$(T_FILES))
+
+# ---- a run to look at
+
+SYSROOT := $(B)/sysroot
+.PHONY: run run-built
+run:
+	@.ci/packages install build
+	@$(MAKE) run-built
+run-built: all
+	@tests/sysroot.sh $(SYSROOT) pigz
+	@mkdir -p $(B)/run
+	@seq 1 2000000 >$(B)/run/numbers
+	@echo "pigz -p 8, an AArch64 program, on a cluster of three nodes:"
+	@$(B)/dqemu-launch -n 3 --stats -L $(SYSROOT) $(SYSROOT)/usr/bin/pigz -p 8 -c \
+	    $(B)/run/numbers >$(B)/run/numbers.gz
+	@gzip -dc $(B)/run/numbers.gz | cmp - $(B)/run/numbers
+	@echo "$$(stat -c %s $(B)/run/numbers) bytes became $$(stat -c %s $(B)/run/numbers.gz);" \
+	    "decompressed on this machine they are the same again"
+
+# ---- lint, format
+
+C_FILES = $(shell find proto dqemu master slave deploy qemu/glue tests -name '*.[ch]' | sort)
+.PHONY: lint fmt
+lint: $(B)/dqemu-buildid.h
+	@prove --timer tests/lint/*.t
+fmt:
+	@clang-format -i $(C_FILES)
+
+# ---- installing
+
+BINDIR = $(DESTDIR)$(PREFIX)/bin
+LIBEXECDIR = $(DESTDIR)$(PREFIX)/libexec/dqemu
+DOCDIR = $(DESTDIR)$(PREFIX)/share/doc/dqemu
+MANDIR = $(DESTDIR)$(PREFIX)/share/man/man1
+MAN := $(wildcard deploy/*.1)
+.PHONY: install uninstall
+install: all
+	install -d $(BINDIR) $(LIBEXECDIR) $(DOCDIR)
+	install -m 755 $(B)/dqemu-launch $(BINDIR)
+	install -m 755 $(NODES) $(LIBEXECDIR)
+	install -m 644 $(wildcard README.md) COPYING $(DOCDIR)
+	$(if $(MAN),install -d $(MANDIR))
+	$(if $(MAN),install -m 644 $(MAN) $(MANDIR))
+uninstall:
+	rm -f $(BINDIR)/dqemu-launch $(MAN:deploy/%=$(MANDIR)/%)
+	rm -rf $(LIBEXECDIR) $(DOCDIR)
+
+# ---- cleaning: clean keeps the downloads
+
+.PHONY: all clean distclean help
+clean:
+	@find $(B) -mindepth 1 -maxdepth 1 ! -name cache -exec rm -rf {} +
+distclean:
+	@rm -rf $(B)
+
+help:
+	@echo 'make              build the launcher, the nodes and a plain QEMU to compare with'
+	@echo 'make run          a real program on a local cluster (installs packages if needed)'
+	@echo 'make test         all tests (installs packages if needed); T=PATTERN selects'
+	@echo 'make check-quick  the tests of our own code, without QEMU'
+	@echo 'make deps         install the packages that building and testing need'
+	@echo 'make install      PREFIX=/usr/local DESTDIR=; make uninstall'
+	@echo 'make lint, fmt    check and apply the format; check the rules of the code'
+	@echo 'make qemu-tree    bring the patched tree of QEMU up to date; make dqemu-aarch64'
+	@echo 'make clean        remove what was built; make distclean: downloads too'
+	@echo 'QEMU_SRC=DIR      build that QEMU 10.0; DQEMU_CACHE=DIR keep downloads there'

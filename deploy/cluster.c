@@ -1,0 +1,516 @@
+/*
+ * One run, from the start of its nodes to their end.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "deploy/cluster.h"
+
+#include <errno.h>
+#include <glib.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "deploy/say.h"
+#include "deploy/spawn.h"
+
+#define MS G_GINT64_CONSTANT(1000)
+
+/* A fault shows at its witnesses before its cause can be waited for: the kernel closes the
+ * sockets of a dying process first. On a loaded machine that takes some milliseconds. */
+#define SETTLE_MS 200
+/* Starting and loading a program, on a machine with many more nodes than processors. */
+#define START_MS 30000
+/* How long a guest may take after SIGTERM, and slaves for their last reports. */
+#define GRACE_MS 1000
+/* A process that does not die of SIGKILL is stuck in the kernel: nothing more can be done. */
+#define STUCK_MS 1000
+
+/* Stops that the terminal sends to the whole group: handled as what they do to node 0. */
+static const int followed[] = {SIGTTIN, SIGTTOU};
+static const int forwarded[] = {SIGINT,  SIGTERM,  SIGHUP,  SIGQUIT, SIGUSR1,
+                                SIGUSR2, SIGWINCH, SIGTSTP, SIGCONT};
+
+void dq_cluster_prepare(struct dq_cluster *run, struct dq_launch *launch)
+{
+    sigset_t set;
+
+    *run = (struct dq_cluster){.launch = launch, .nodes = launch->options->nodes};
+    for (int i = 0; i < run->nodes; i++) {
+        dq_member_init(&run->members[i], i, launch->options);
+    }
+    sigemptyset(&set);
+    for (size_t i = 0; i < G_N_ELEMENTS(forwarded); i++) {
+        sigaddset(&set, forwarded[i]);
+    }
+    for (size_t i = 0; i < G_N_ELEMENTS(followed); i++) {
+        sigaddset(&set, followed[i]);
+    }
+    sigaddset(&set, SIGCHLD);
+    sigprocmask(SIG_BLOCK, &set, &launch->signals);
+    run->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (run->signals < 0) {
+        dq_say_die(DQ_STATUS_FAULT, "signalfd: %s; raise the limits of open files or memory",
+                   g_strerror(errno));
+    }
+}
+
+void dq_cluster_free(struct dq_cluster *run)
+{
+    for (int i = 0; i < run->nodes; i++) {
+        dq_member_free(&run->members[i]);
+    }
+    close(run->signals);
+}
+
+/* ---- the verdict ---- */
+
+static void signal_all(struct dq_cluster *run, int first, int signal)
+{
+    for (int i = first; i < run->nodes; i++) {
+        dq_member_signal(&run->members[i], signal);
+    }
+}
+
+static void decide(struct dq_cluster *run, int status, int64_t kill_at)
+{
+    run->decided = true;
+    run->status = status;
+    run->kill_at = kill_at;
+}
+
+static void fail(struct dq_cluster *run, int status, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+static void fail(struct dq_cluster *run, int status, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    char *text = g_strdup_vprintf(format, args);
+    va_end(args);
+    dq_say("%s", text);
+    g_free(text);
+    decide(run, status, g_get_monotonic_time());
+}
+
+static const char *remedy(int signal)
+{
+    switch (signal) {
+    case SIGKILL:
+        return "if nobody killed it, the machine ran out of memory (see dmesg)";
+    case SIGTERM:
+    case SIGINT:
+    case SIGHUP:
+        return "send signals to dqemu-launch, which passes them to the program";
+    default:
+        return "that is a fault of dqemu, please report it";
+    }
+}
+
+static const char *ending_of(int wait_status)
+{
+    static char text[64];
+
+    if (WIFSIGNALED(wait_status)) {
+        g_snprintf(text, sizeof(text), "killed by signal %d", WTERMSIG(wait_status));
+    } else {
+        g_snprintf(text, sizeof(text), "ended with status %d", WEXITSTATUS(wait_status));
+    }
+    return text;
+}
+
+/* 1: node 0 has ended, and its status is the run's. */
+static bool judge_master(struct dq_cluster *run)
+{
+    struct dq_member *master = &run->members[0];
+    int64_t now = g_get_monotonic_time();
+
+    if (!master->ended || dq_member_explained(master)) {
+        return false;
+    }
+    run->wall_seconds = (double)(now - run->started) / 1e6;
+    if (WIFSIGNALED(master->wait_status) && !run->going) {
+        fail(run, DQ_STATUS_FAULT, "node 0 (%s) was lost before the run began: %s; %s",
+             master->address, ending_of(master->wait_status),
+             remedy(WTERMSIG(master->wait_status)));
+    } else if (WIFSIGNALED(master->wait_status)) {
+        decide(run, 128 + WTERMSIG(master->wait_status), now + GRACE_MS * MS);
+    } else {
+        decide(run, WEXITSTATUS(master->wait_status), now + GRACE_MS * MS);
+    }
+    return true;
+}
+
+/* 2 */
+static bool judge_killed(struct dq_cluster *run)
+{
+    for (int i = 1; i < run->nodes; i++) {
+        struct dq_member *m = &run->members[i];
+        if (m->ended && WIFSIGNALED(m->wait_status) && !dq_member_explained(m)) {
+            fail(run, DQ_STATUS_FAULT, "node %d (%s) was lost: %s; %s", i, m->address,
+                 ending_of(m->wait_status), remedy(WTERMSIG(m->wait_status)));
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_abnormal(const struct dq_cluster *run, const struct dq_member *m)
+{
+    return m->node != 0 && m->ended && (!run->going || m->wait_status != 0);
+}
+
+/* 3: the first that came */
+static const struct dq_member *find_error(const struct dq_cluster *run)
+{
+    const struct dq_member *found = NULL;
+    for (int i = 0; i < run->nodes; i++) {
+        const struct dq_member *m = &run->members[i];
+        if (m->status != 0 && (!found || m->explained_at < found->explained_at)) {
+            found = m;
+        }
+    }
+    return found;
+}
+
+/* 4 */
+static const struct dq_member *find_ended(const struct dq_cluster *run)
+{
+    for (int i = 1; i < run->nodes; i++) {
+        const struct dq_member *m = &run->members[i];
+        if (is_abnormal(run, m) && !dq_member_explained(m)) {
+            return m;
+        }
+    }
+    return NULL;
+}
+
+/* 5: the first that came, since who loses a peer leaves, and is lost by the others in turn */
+static const struct dq_member *find_witness(const struct dq_cluster *run)
+{
+    const struct dq_member *found = NULL;
+    for (int i = 0; i < run->nodes; i++) {
+        const struct dq_member *m = &run->members[i];
+        if (m->lost_node >= 0 && (!found || m->explained_at < found->explained_at)) {
+            found = m;
+        }
+    }
+    return found;
+}
+
+static void judge_reports(struct dq_cluster *run)
+{
+    const struct dq_member *m;
+
+    if ((m = find_error(run))) {
+        fail(run, m->status, "%s", m->text);
+    } else if ((m = find_ended(run))) {
+        fail(run, DQ_STATUS_FAULT, "node %d (%s) was lost%s: %s; see what it says with -v", m->node,
+             m->address, run->going ? "" : " before the run began", ending_of(m->wait_status));
+    } else if ((m = find_witness(run))) {
+        int lost = MIN(m->lost_node, run->nodes - 1);
+        fail(run, DQ_STATUS_FAULT,
+             "node %d (%s) was lost by node %d: %s; check the network between them", lost,
+             run->members[lost].address, m->node, m->lost_why);
+    }
+}
+
+static bool has_reports(const struct dq_cluster *run)
+{
+    for (int i = 0; i < run->nodes; i++) {
+        const struct dq_member *m = &run->members[i];
+        if (dq_member_explained(m) || is_abnormal(run, m)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void judge(struct dq_cluster *run)
+{
+    int64_t now = g_get_monotonic_time();
+
+    if (run->decided || judge_master(run) || judge_killed(run) || !has_reports(run)) {
+        return;
+    }
+    if (run->settled == 0) {
+        run->settled = now + SETTLE_MS * MS;
+    } else if (now >= run->settled) {
+        judge_reports(run);
+    }
+}
+
+/* ---- the start ---- */
+
+static void start(struct dq_cluster *run, int node)
+{
+    int rc = dq_member_start(&run->members[node], run->launch);
+    if (rc < 0 && !run->decided) {
+        fail(run, DQ_STATUS_FAULT,
+             "cannot start node %d: %s; close other programs or raise the "
+             "limits of processes and open files",
+             node, g_strerror(-rc));
+    }
+}
+
+/* How many nodes have come at least so far. */
+static int count_stage(const struct dq_cluster *run, enum dq_stage stage)
+{
+    int count = 0;
+    for (int i = 0; i < run->nodes; i++) {
+        count += run->members[i].stage >= stage;
+    }
+    return count;
+}
+
+static void tell_peers(struct dq_cluster *run)
+{
+    for (int i = 0; i < run->nodes; i++) {
+        if (run->launch->options->config.verbose > 0) {
+            dq_say("node %d is process %d and listens on %s port %d", i, (int)run->members[i].pid,
+                   run->members[i].address, run->members[i].port);
+        }
+        dq_member_send_peers(&run->members[i], run->members, run->nodes);
+    }
+}
+
+static void begin_guest(struct dq_cluster *run)
+{
+    const struct dq_options *o = run->launch->options;
+
+    for (int i = 0; run->nodes > 1 && i < run->nodes; i++) {
+        dq_member_send_go(&run->members[i]);
+    }
+    run->going = true;
+    run->start_limit = 0;
+    if (o->timeout > 0) {
+        run->time_limit = g_get_monotonic_time() + (int64_t)(o->timeout * 1e6);
+    }
+    if (o->config.verbose > 0) {
+        dq_say("%d of %d nodes are ready, the program starts", run->nodes, run->nodes);
+    }
+}
+
+/* Each step follows once from what the members have said. */
+static void advance(struct dq_cluster *run, bool *told)
+{
+    if (run->decided || run->going) {
+        return;
+    }
+    if (run->members[0].stage >= DQ_STAGE_LISTENING && run->members[1].stage == DQ_STAGE_ABSENT) {
+        dq_spawn_release();
+        for (int i = 1; i < run->nodes; i++) {
+            start(run, i);
+        }
+    }
+    if (!*told && count_stage(run, DQ_STAGE_LISTENING) == run->nodes) {
+        *told = true;
+        tell_peers(run);
+    }
+    if (count_stage(run, DQ_STAGE_READY) == run->nodes) {
+        begin_guest(run);
+    }
+}
+
+/* ---- signals ---- */
+
+/* The terminal's own signals reach the whole foreground group, node 0 included. */
+static bool reached_master(const struct signalfd_siginfo *info)
+{
+    int signal = (int)info->ssi_signo;
+    return info->ssi_code == SI_KERNEL &&
+           (signal == SIGINT || signal == SIGQUIT || signal == SIGTSTP || signal == SIGWINCH);
+}
+
+static bool ends_a_start(int signal)
+{
+    return signal == SIGINT || signal == SIGTERM || signal == SIGHUP || signal == SIGQUIT;
+}
+
+static bool is_forwarded(int signal)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(forwarded); i++) {
+        if (signal == forwarded[i]) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void pass_on(struct dq_cluster *run, const struct signalfd_siginfo *info)
+{
+    int signal = (int)info->ssi_signo;
+
+    if (run->decided) {
+        return;
+    }
+    if (!run->going && ends_a_start(signal)) {
+        decide(run, 128 + signal, g_get_monotonic_time());
+        return;
+    }
+    if (signal == SIGCONT) {
+        signal_all(run, 1, SIGCONT);
+    }
+    if (!reached_master(info)) {
+        dq_member_signal(&run->members[0], signal);
+    }
+}
+
+/*
+ * The guest was stopped from the terminal: the shell must see this process stop too, and the
+ * guest's threads elsewhere must not run on. Returns when the job goes on.
+ */
+static void follow_stop(struct dq_cluster *run)
+{
+    int signal = run->members[0].stop_signal;
+    sigset_t set;
+
+    run->members[0].stop_signal = 0;
+    if (signal != SIGTSTP && signal != SIGTTIN && signal != SIGTTOU) {
+        return;
+    }
+    signal_all(run, 1, SIGSTOP);
+    sigemptyset(&set);
+    sigaddset(&set, signal);
+    raise(signal);
+    sigprocmask(SIG_UNBLOCK, &set, NULL);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    /* Also when the kernel would not stop us: nobody would continue an orphaned group. */
+    signal_all(run, 0, SIGCONT);
+}
+
+static void read_signals(struct dq_cluster *run)
+{
+    struct signalfd_siginfo info;
+
+    while (read(run->signals, &info, sizeof(info)) == sizeof(info)) {
+        if (is_forwarded((int)info.ssi_signo)) {
+            pass_on(run, &info);
+        }
+    }
+    for (int i = 0; i < run->nodes; i++) {
+        dq_member_look(&run->members[i]);
+    }
+    if (run->members[0].stop_signal != 0) {
+        follow_stop(run);
+    }
+}
+
+/* ---- time ---- */
+
+static const struct dq_member *slowest(const struct dq_cluster *run)
+{
+    const struct dq_member *m = &run->members[0];
+    for (int i = 1; i < run->nodes; i++) {
+        m = run->members[i].stage < m->stage ? &run->members[i] : m;
+    }
+    return m;
+}
+
+static void expire(struct dq_cluster *run)
+{
+    int64_t now = g_get_monotonic_time();
+
+    if (!run->decided && run->start_limit && now >= run->start_limit) {
+        const struct dq_member *m = slowest(run);
+        fail(run, DQ_STATUS_FAULT,
+             "node %d (%s) is not ready after %d s; see what it waits for "
+             "with -v, or raise -o handshake_ms",
+             m->node, m->address, (int)((now - run->started) / 1000000));
+    }
+    if (!run->decided && run->time_limit && now >= run->time_limit) {
+        dq_say("the program did not end within %g s (--timeout)", run->launch->options->timeout);
+        dq_member_signal(&run->members[0], SIGTERM);
+        dq_member_signal(&run->members[0], SIGCONT);
+        decide(run, DQ_STATUS_TIMEOUT, now + GRACE_MS * MS);
+    }
+    if (run->decided && now >= run->kill_at) {
+        signal_all(run, 0, SIGKILL);
+        for (int i = 0; i < run->nodes; i++) {
+            dq_member_look(&run->members[i]);
+        }
+    }
+}
+
+static bool all_ended(const struct dq_cluster *run)
+{
+    for (int i = 0; i < run->nodes; i++) {
+        if (run->members[i].pid > 0 && !run->members[i].ended) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool is_over(const struct dq_cluster *run)
+{
+    return run->decided &&
+           (all_ended(run) || g_get_monotonic_time() >= run->kill_at + STUCK_MS * MS);
+}
+
+/* Milliseconds until something is due; -1: nothing is. */
+static int next_due(const struct dq_cluster *run)
+{
+    int64_t now = g_get_monotonic_time(), due = INT64_MAX;
+
+    if (run->decided) {
+        due = now < run->kill_at ? run->kill_at : run->kill_at + STUCK_MS * MS;
+    } else {
+        due = run->start_limit ? MIN(due, run->start_limit) : due;
+        due = run->time_limit ? MIN(due, run->time_limit) : due;
+        due = run->settled ? MIN(due, run->settled) : due;
+    }
+    if (due == INT64_MAX) {
+        return -1;
+    }
+    return (int)CLAMP((due - now + MS - 1) / MS, 0, G_MAXINT);
+}
+
+/* ---- all of it ---- */
+
+static void wait_and_read(struct dq_cluster *run)
+{
+    struct pollfd fds[DQ_MAX_NODES + 1];
+
+    for (int i = 0; i < run->nodes; i++) {
+        fds[i] = (struct pollfd){.fd = run->members[i].fd, .events = POLLIN};
+    }
+    fds[run->nodes] = (struct pollfd){.fd = run->signals, .events = POLLIN};
+    if (poll(fds, (nfds_t)run->nodes + 1, next_due(run)) < 0) {
+        return;
+    }
+    for (int i = 0; i < run->nodes; i++) {
+        if (fds[i].revents) {
+            dq_member_read(&run->members[i]);
+        }
+    }
+    if (fds[run->nodes].revents) {
+        read_signals(run);
+    }
+}
+
+int dq_cluster_run(struct dq_cluster *run)
+{
+    bool told = false;
+
+    run->started = g_get_monotonic_time();
+    run->start_limit =
+        run->started + (START_MS + (int64_t)run->launch->options->config.handshake_ms) * MS;
+    start(run, 0);
+    if (run->nodes == 1) {
+        dq_spawn_release();
+        begin_guest(run);
+    }
+    while (!is_over(run)) {
+        wait_and_read(run);
+        advance(run, &told);
+        judge(run);
+        expire(run);
+    }
+    if (run->wall_seconds == 0) {
+        run->wall_seconds = (double)(g_get_monotonic_time() - run->started) / 1e6;
+    }
+    return run->status;
+}

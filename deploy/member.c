@@ -1,0 +1,271 @@
+/*
+ * A member: one node of a run as the launcher sees it.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "deploy/member.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glib.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "deploy/say.h"
+#include "deploy/spawn.h"
+#include "dqemu/control.h"
+
+/* Longer than any line that a node sends, stats and quoted file names included. */
+#define LINE_LIMIT (64 * 1024)
+
+void dq_member_init(struct dq_member *m, int node, const struct dq_options *options)
+{
+    *m = (struct dq_member){.node = node, .fd = -1, .lost_node = -1};
+    m->input = g_string_new(NULL);
+    g_strlcpy(m->address, options->addresses[node], sizeof(m->address));
+}
+
+static void hang_up(struct dq_member *m)
+{
+    if (m->fd >= 0) {
+        close(m->fd);
+        m->fd = -1;
+    }
+}
+
+void dq_member_free(struct dq_member *m)
+{
+    hang_up(m);
+    g_string_free(m->input, TRUE);
+    g_free(m->text);
+    g_free(m->lost_why);
+}
+
+/* ---- to the node ---- */
+
+static void send_object(struct dq_member *m, json_t *object)
+{
+    char *text = json_dumps(object, JSON_COMPACT);
+    char *line = g_strconcat(text, "\n", NULL);
+
+    if (m->fd >= 0 && send(m->fd, line, strlen(line), MSG_NOSIGNAL) < 0) {
+        /* Its process has ended or is about to, which is noticed as such. */
+    }
+    g_free(line);
+    free(text);
+    json_decref(object);
+}
+
+static json_t *tunables(const struct dq_config *config)
+{
+    json_t *object = json_object();
+#define X(name, unit, standard, least, most, reason) \
+    json_object_set_new(object, #name, json_integer(config->name));
+#include "dqemu/tunables.inc"
+#undef X
+    return object;
+}
+
+static void send_config(struct dq_member *m, const struct dq_launch *launch)
+{
+    const struct dq_options *o = launch->options;
+    char secret[2 * DQ_SECRET_SIZE + 1];
+
+    for (int i = 0; i < DQ_SECRET_SIZE; i++) {
+        g_snprintf(secret + 2 * i, 3, "%02x", launch->secret[i]);
+    }
+    send_object(m, json_pack("{s:s, s:i, s:i, s:i, s:s, s:s, s:i, s:s, s:i, s:o}", "type", "config",
+                             "version", DQ_CONTROL_VERSION, "node", m->node, "nodes", o->nodes,
+                             "secret", secret, "bind", m->address, "port",
+                             o->first_port ? o->first_port + m->node : 0, "placement",
+                             dq_config_placement_name(o->config.placement), "verbose",
+                             o->config.verbose, "options", tunables(&o->config)));
+    explicit_bzero(secret, sizeof(secret));
+}
+
+int dq_member_start(struct dq_member *m, const struct dq_launch *launch)
+{
+    int ends[2];
+
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0) {
+        return -errno;
+    }
+    pid_t pid = dq_spawn_node(launch, m->node, ends[1]);
+    int rc = pid < 0 ? -errno : 0;
+    close(ends[1]);
+    if (rc < 0) {
+        close(ends[0]);
+        return rc;
+    }
+    m->pid = pid;
+    m->fd = ends[0];
+    m->stage = DQ_STAGE_STARTED;
+    send_config(m, launch);
+    return 0;
+}
+
+void dq_member_send_peers(struct dq_member *m, const struct dq_member *all, int nodes)
+{
+    json_t *list = json_array();
+
+    for (int i = 0; i < nodes; i++) {
+        json_array_append_new(list, json_pack("{s:i, s:s, s:i}", "node", i, "address",
+                                              all[i].address, "port", (int)all[i].port));
+    }
+    send_object(m, json_pack("{s:s, s:o}", "type", "peers", "peers", list));
+}
+
+void dq_member_send_go(struct dq_member *m)
+{
+    send_object(m, json_pack("{s:s}", "type", "go"));
+}
+
+/* ---- from the node ---- */
+
+static void hear_error(struct dq_member *m, int status, const char *text)
+{
+    if (!dq_member_explained(m)) {
+        m->explained_at = g_get_monotonic_time();
+        m->status = status;
+        m->text = g_strdup(text);
+    }
+}
+
+static void hear_lost(struct dq_member *m, const json_t *object, const char *text)
+{
+    const json_t *node = json_object_get(object, "node");
+
+    if (!dq_member_explained(m) && json_is_integer(node) && json_integer_value(node) >= 0) {
+        m->explained_at = g_get_monotonic_time();
+        m->lost_node = (int)MIN(json_integer_value(node), DQ_MAX_NODES);
+        m->lost_why = g_strdup(text);
+    }
+}
+
+static bool hear_listening(struct dq_member *m, const json_t *object)
+{
+    const char *address = json_string_value(json_object_get(object, "address"));
+    json_int_t port = json_integer_value(json_object_get(object, "port"));
+
+    if (!address || strlen(address) >= sizeof(m->address) || port < 1 || port > UINT16_MAX ||
+        m->stage != DQ_STAGE_STARTED) {
+        return false;
+    }
+    g_strlcpy(m->address, address, sizeof(m->address));
+    m->port = (uint16_t)port;
+    m->stage = DQ_STAGE_LISTENING;
+    return true;
+}
+
+static void hear_stats(struct dq_member *m, const json_t *object)
+{
+    for (int i = 0; i < DQ_STAT_COUNT; i++) {
+        const json_t *value = json_object_get(object, dq_stat_info[i].name);
+        m->counts[i] = (uint64_t)json_integer_value(value);
+    }
+    m->counted = true;
+}
+
+/* False if that is no line of the control channel, or comes out of turn. */
+static bool hear(struct dq_member *m, const json_t *object)
+{
+    const char *type = json_string_value(json_object_get(object, "type"));
+    const char *text = json_string_value(json_object_get(object, "text"));
+
+    if (!type) {
+        return false;
+    } else if (strcmp(type, "listening") == 0) {
+        return hear_listening(m, object);
+    } else if (strcmp(type, "ready") == 0 && m->stage == DQ_STAGE_LISTENING) {
+        m->stage = DQ_STAGE_READY;
+    } else if (strcmp(type, "stats") == 0) {
+        hear_stats(m, object);
+    } else if (strcmp(type, "log") == 0 && text) {
+        dq_say("node %d: %s", m->node, text);
+    } else if (strcmp(type, "lost") == 0 && text) {
+        hear_lost(m, object, text);
+    } else if (strcmp(type, "error") == 0 && text) {
+        json_int_t status = json_integer_value(json_object_get(object, "status"));
+        hear_error(m, status >= 1 && status <= 255 ? (int)status : DQ_STATUS_FAULT, text);
+    } else {
+        return false;
+    }
+    return true;
+}
+
+static void hear_lines(struct dq_member *m)
+{
+    char *end;
+
+    while ((end = memchr(m->input->str, '\n', m->input->len))) {
+        size_t length = (size_t)(end - m->input->str);
+        json_t *object = json_loadb(m->input->str, length, JSON_REJECT_DUPLICATES, NULL);
+        bool understood = hear(m, object);
+        json_decref(object);
+        g_string_erase(m->input, 0, (gssize)length + 1);
+        if (!understood) {
+            char *text = g_strdup_printf("node %d (%s) says what dqemu-launch does not understand; "
+                                         "use both from one build",
+                                         m->node, m->address);
+            hear_error(m, DQ_STATUS_FAULT, text);
+            g_free(text);
+        }
+    }
+}
+
+void dq_member_read(struct dq_member *m)
+{
+    char bytes[4096];
+
+    while (m->fd >= 0) {
+        ssize_t n = recv(m->fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+        if (n > 0 && m->input->len < LINE_LIMIT) {
+            g_string_append_len(m->input, bytes, n);
+            hear_lines(m);
+        } else if (n > 0) {
+            g_string_assign(m->input, "\n"); /* an empty line: not understood */
+            hear_lines(m);
+            hang_up(m);
+        } else if (n < 0 && errno == EINTR) {
+            continue;
+        } else if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+            return;
+        } else {
+            hang_up(m);
+        }
+    }
+}
+
+/* ---- the process ---- */
+
+void dq_member_look(struct dq_member *m)
+{
+    int status;
+
+    while (m->pid > 0 && !m->ended && waitpid(m->pid, &status, WNOHANG | WUNTRACED) == m->pid) {
+        if (WIFSTOPPED(status)) {
+            m->stop_signal = WSTOPSIG(status);
+        } else {
+            m->ended = true;
+            m->wait_status = status;
+            dq_member_read(m);
+            hang_up(m);
+        }
+    }
+}
+
+void dq_member_signal(struct dq_member *m, int signal)
+{
+    if (m->pid > 0 && !m->ended) {
+        kill(m->pid, signal);
+    }
+}
+
+bool dq_member_explained(const struct dq_member *m)
+{
+    return m->status != 0 || m->lost_node >= 0;
+}

@@ -1,0 +1,80 @@
+/*
+ * A member: one node of a run as the launcher sees it, that is its process and the launcher's
+ * end of its control channel (dqemu/control.h has the language).
+ *
+ * One thread. Nothing blocks: what is read is what is there; what is sent is small against
+ * the socket's buffer. A member that cannot be talked to is noticed when its process ends.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef DQ_MEMBER_H
+#define DQ_MEMBER_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "deploy/options.h"
+#include "dqemu/stats.h"
+
+enum dq_stage {
+    DQ_STAGE_ABSENT,
+    DQ_STAGE_STARTED,
+    DQ_STAGE_LISTENING, /* its address and port are known */
+    DQ_STAGE_READY,     /* it has met all others */
+};
+
+struct dq_member {
+    int node;
+    enum dq_stage stage;
+    pid_t pid; /* 0 before the start */
+    int fd;    /* control channel; -1: none, or closed */
+    struct _GString *input;
+    char address[64]; /* where it listens, or was told to */
+    uint16_t port;
+
+    bool ended;      /* the process is gone: */
+    int wait_status; /* as waitpid() tells */
+    int stop_signal; /* the process was stopped by it; the reader sets it to 0 */
+
+    /* What it has reported; the first of error and lost. */
+    int64_t explained_at; /* when, in monotonic microseconds */
+    int status;           /* of an error; 0: none */
+    char *text;
+    int lost_node; /* the peer it lost; -1: none */
+    char *lost_why;
+    bool counted;
+    uint64_t counts[DQ_STAT_COUNT];
+};
+
+/* What all members of a run have in common. */
+struct dq_launch {
+    const struct dq_options *options;
+    const char *node_binary;
+    uint8_t secret[DQ_SECRET_SIZE];
+    sigset_t signals; /* the mask that the launcher was started with */
+};
+
+void dq_member_init(struct dq_member *m, int node, const struct dq_options *options);
+void dq_member_free(struct dq_member *m);
+
+/* Start the process and send it its configuration. 0 or -errno. */
+int dq_member_start(struct dq_member *m, const struct dq_launch *launch);
+
+void dq_member_send_peers(struct dq_member *m, const struct dq_member *all, int nodes);
+void dq_member_send_go(struct dq_member *m);
+
+/* Take in what the member has said; closes the channel at its end. */
+void dq_member_read(struct dq_member *m);
+
+/* Look whether the process has ended or stopped, and read its last words. */
+void dq_member_look(struct dq_member *m);
+
+/* Send it a signal, if it is there. */
+void dq_member_signal(struct dq_member *m, int signal);
+
+/* Has it said why it ends? */
+bool dq_member_explained(const struct dq_member *m);
+
+#endif

@@ -1,0 +1,424 @@
+/*
+ * The command line of dqemu-launch.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "deploy/options.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <glib.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "deploy/help.h"
+#include "deploy/say.h"
+
+enum option {
+#define X(id, letter, word, argument, env, standard, help) OPTION_##id,
+#include "deploy/options.inc"
+#undef X
+    OPTION_COUNT
+};
+
+static const struct {
+    char letter;
+    const char *word, *argument, *env;
+} table[OPTION_COUNT] = {
+#define X(id, letter, word, argument, env, standard, help) {letter, word, argument, env},
+#include "deploy/options.inc"
+#undef X
+};
+
+/* The emulator's options, by its own words; it takes one dash or two. */
+static const struct {
+    const char *word;
+    bool argument;
+    bool one_node; /* not for slaves: a debugger's port can be had once */
+} emulator_table[] = {
+    {"L", true, false},        {"E", true, false},        {"U", true, false},
+    {"0", true, false},        {"strace", false, false},  {"cpu", true, false},
+    {"s", true, false},        {"r", true, false},        {"R", true, false},
+    {"B", true, false},        {"t", true, false},        {"g", true, true},
+    {"d", true, false},        {"dfilter", true, false},  {"D", true, false},
+    {"p", true, false},        {"tb-size", true, false},  {"one-insn-per-tb", false, false},
+    {"seed", true, false},     {"trace", true, false},    {"plugin", true, false},
+    {"perfmap", false, false}, {"jitdump", false, false},
+};
+
+struct parser {
+    struct dq_options *out;
+    GPtrArray *emulator, *emulator_slave;
+    const char *addresses, *bind, *port_range;
+};
+
+/* ---- values ---- */
+
+static bool read_number(const char *text, uint64_t most, uint64_t *out)
+{
+    /* No sign, no blank: what g_ascii_string_to_unsigned() accepts. */
+    guint64 value;
+    if (!g_ascii_string_to_unsigned(text, 10, 0, most, &value, NULL)) {
+        return false;
+    }
+    *out = value;
+    return true;
+}
+
+static void set_nodes(struct parser *p, const char *name, const char *text)
+{
+    uint64_t value;
+    if (!read_number(text, UINT64_MAX, &value) || value == 0) {
+        dq_say_die(DQ_STATUS_FAULT, "%s %s: not a number of nodes; give 1 to %d", name, text,
+                   DQ_MAX_NODES);
+    }
+    if (value > DQ_MAX_NODES) {
+        dq_say_die(DQ_STATUS_FAULT, "%s %s: too many nodes; give at most %d", name, text,
+                   DQ_MAX_NODES);
+    }
+    p->out->nodes = (int)value;
+}
+
+static void set_placement(struct parser *p, const char *name, const char *text)
+{
+    if (dq_config_placement(text, &p->out->config.placement) < 0) {
+        dq_say_die(DQ_STATUS_FAULT, "%s %s: no such policy; give spread, pack or master-only", name,
+                   text);
+    }
+}
+
+static void set_timeout(struct parser *p, const char *name, const char *text)
+{
+    char *end;
+    double value = g_ascii_strtod(text, &end);
+    if (end == text || *end != '\0' || !(value > 0 && value < 1e9)) {
+        dq_say_die(DQ_STATUS_FAULT, "%s %s: not a time; give seconds, such as 2.5", name, text);
+    }
+    p->out->timeout = value;
+}
+
+static void set_wrap(struct parser *p, const char *name, const char *text)
+{
+    GError *error = NULL;
+    g_strfreev(p->out->wrap);
+    p->out->wrap = NULL;
+    if (*text != '\0' && !g_shell_parse_argv(text, NULL, &p->out->wrap, &error)) {
+        dq_say_die(DQ_STATUS_FAULT, "%s %s: %s; quote it as a shell would", name, text,
+                   error->message);
+    }
+}
+
+static void tune(struct parser *p, const char *name, char *setting)
+{
+    char *equals = strchr(setting, '=');
+    uint64_t value;
+
+    if (!equals) {
+        dq_say_die(DQ_STATUS_FAULT, "%s %s: no value; write NAME=VALUE", name, setting);
+    }
+    *equals = '\0';
+    if (!read_number(equals + 1, UINT64_MAX, &value)) {
+        dq_say_die(DQ_STATUS_FAULT, "%s %s=%s: the value is not a number", name, setting,
+                   equals + 1);
+    }
+    switch (dq_config_tune(&p->out->config, setting, value)) {
+    case -ENOENT:
+        dq_say_die(DQ_STATUS_FAULT, "%s %s: no such tunable; dqemu-launch --help lists them", name,
+                   setting);
+    case -ERANGE:
+        dq_say_die(DQ_STATUS_FAULT, "%s %s=%s: outside its limits, which dqemu-launch --help shows",
+                   name, setting, equals + 1);
+    default:
+        break;
+    }
+}
+
+static void set_tunables(struct parser *p, const char *name, const char *text)
+{
+    char **settings = g_strsplit(text, ",", -1);
+    for (char **s = settings; *s; s++) {
+        if (**s != '\0') {
+            tune(p, name, *s);
+        }
+    }
+    g_strfreev(settings);
+}
+
+/* text NULL: a flag, or an optional value that was left out. name: as the user wrote it. */
+static void set_option(struct parser *p, enum option option, const char *name, const char *text)
+{
+    switch (option) {
+    case OPTION_NODES:
+        set_nodes(p, name, text);
+        break;
+    case OPTION_PLACEMENT:
+        set_placement(p, name, text);
+        break;
+    case OPTION_STATS:
+        p->out->stats = true;
+        p->out->stats_file = text && *text != '\0' ? text : NULL;
+        break;
+    case OPTION_BIND:
+        p->bind = text;
+        break;
+    case OPTION_ADDRESSES:
+        p->addresses = text;
+        break;
+    case OPTION_PORT_RANGE:
+        p->port_range = text;
+        break;
+    case OPTION_WRAP:
+        set_wrap(p, name, text);
+        break;
+    case OPTION_TUNE:
+        set_tunables(p, name, text);
+        break;
+    case OPTION_TIMEOUT:
+        set_timeout(p, name, text);
+        break;
+    case OPTION_NODE_BINARY:
+        p->out->node_binary = text;
+        break;
+    case OPTION_VERBOSE:
+        p->out->config.verbose = MIN(p->out->config.verbose + 1, 9);
+        break;
+    case OPTION_VERSION:
+        dq_help_version();
+        exit(0);
+    case OPTION_HELP:
+        dq_help_print();
+        exit(0);
+    case OPTION_COUNT:
+        break;
+    }
+}
+
+/* ---- words ---- */
+
+static bool is_optional(enum option option)
+{
+    return table[option].argument && g_str_has_prefix(table[option].argument, "[=");
+}
+
+/* The value of an option: attached, or the next word (*i moves on). */
+static const char *value_of(const char *name, const char *attached, int argc, char **argv, int *i)
+{
+    if (attached) {
+        return attached;
+    }
+    if (*i + 1 >= argc) {
+        dq_say_die(DQ_STATUS_FAULT, "%s needs a value; see dqemu-launch --help", name);
+    }
+    return argv[++*i];
+}
+
+/* --word, --word=value, --word value */
+static bool parse_long(struct parser *p, int argc, char **argv, int *i)
+{
+    const char *word = argv[*i] + 2, *equals = strchr(word, '=');
+    size_t length = equals ? (size_t)(equals - word) : strlen(word);
+
+    if (!g_str_has_prefix(argv[*i], "--")) {
+        return false;
+    }
+    for (enum option o = 0; o < OPTION_COUNT; o++) {
+        if (strlen(table[o].word) != length || strncmp(table[o].word, word, length) != 0) {
+            continue;
+        }
+        char *name = g_strndup(argv[*i], length + 2);
+        const char *value = equals ? equals + 1 : NULL;
+        if (!table[o].argument && value) {
+            dq_say_die(DQ_STATUS_FAULT, "%s takes no value", name);
+        } else if (table[o].argument && !is_optional(o)) {
+            value = value_of(name, value, argc, argv, i);
+        }
+        set_option(p, o, name, value);
+        g_free(name);
+        return true;
+    }
+    return false;
+}
+
+/* -n 3, -n3, -v, -vv */
+static bool parse_short(struct parser *p, int argc, char **argv, int *i)
+{
+    const char *word = argv[*i] + 1;
+
+    for (enum option o = 0; *word != '-' && o < OPTION_COUNT; o++) {
+        if (table[o].letter == 0 || table[o].letter != *word) {
+            continue;
+        }
+        char name[] = {'-', *word, '\0'};
+        if (table[o].argument) {
+            const char *attached = word[1] ? word + 1 : NULL;
+            set_option(p, o, name, value_of(name, attached, argc, argv, i));
+            return true;
+        }
+        if (strspn(word, name + 1) != strlen(word)) {
+            return false;
+        }
+        for (; *word; word++) {
+            set_option(p, o, name, NULL);
+        }
+        return true;
+    }
+    return false;
+}
+
+static bool parse_emulator(struct parser *p, int argc, char **argv, int *i)
+{
+    char *name = argv[*i];
+    const char *word = name + (name[1] == '-' ? 2 : 1);
+
+    for (size_t e = 0; e < G_N_ELEMENTS(emulator_table); e++) {
+        if (strcmp(word, emulator_table[e].word) != 0) {
+            continue;
+        }
+        char *value = NULL;
+        if (emulator_table[e].argument) {
+            value = (char *)value_of(name, NULL, argc, argv, i);
+            p->out->emulator_help |= strcmp(value, "help") == 0;
+        }
+        for (int slave = 0; slave <= !emulator_table[e].one_node; slave++) {
+            GPtrArray *list = slave ? p->emulator_slave : p->emulator;
+            g_ptr_array_add(list, name);
+            if (value) {
+                g_ptr_array_add(list, value);
+            }
+        }
+        return true;
+    }
+    return false;
+}
+
+static void parse_words(struct parser *p, int argc, char **argv)
+{
+    int i;
+    for (i = 1; i < argc && argv[i][0] == '-' && argv[i][1] != '\0'; i++) {
+        if (strcmp(argv[i], "--") == 0) {
+            i++;
+            break;
+        }
+        if (strcmp(argv[i], "-version") == 0 || strcmp(argv[i], "-help") == 0) {
+            set_option(p, argv[i][1] == 'v' ? OPTION_VERSION : OPTION_HELP, argv[i], NULL);
+        }
+        if (!parse_long(p, argc, argv, &i) && !parse_emulator(p, argc, argv, &i) &&
+            !parse_short(p, argc, argv, &i)) {
+            dq_say_die(DQ_STATUS_FAULT, "%s: no such option; see dqemu-launch --help", argv[i]);
+        }
+    }
+    p->out->program = i < argc ? argv + i : NULL;
+}
+
+static void parse_environment(struct parser *p)
+{
+    for (enum option o = 0; o < OPTION_COUNT; o++) {
+        const char *value = table[o].env ? g_getenv(table[o].env) : NULL;
+        if (!value) {
+            continue;
+        }
+        if (table[o].argument) {
+            if (*value != '\0' || is_optional(o)) {
+                set_option(p, o, table[o].env, value);
+            }
+        } else if (*value != '\0' && strcmp(value, "0") != 0) {
+            set_option(p, o, table[o].env, NULL);
+        }
+    }
+}
+
+/* ---- what needs more than one option ---- */
+
+static void set_address(struct dq_options *out, int node, const char *text)
+{
+    uint8_t binary[sizeof(struct in6_addr)] = {0};
+    static const uint8_t any[sizeof(binary)];
+    int family = strchr(text, ':') ? AF_INET6 : AF_INET;
+    size_t length = family == AF_INET6 ? sizeof(struct in6_addr) : sizeof(struct in_addr);
+
+    if (inet_pton(family, text, binary) != 1 || strlen(text) >= sizeof(out->addresses[0])) {
+        dq_say_die(DQ_STATUS_FAULT, "%s: not an address; give numbers, such as 127.0.0.1", text);
+    }
+    if (memcmp(binary, any, length) == 0) {
+        dq_say_die(DQ_STATUS_FAULT, "%s: no address that other nodes can reach; give one of theirs",
+                   text);
+    }
+    g_strlcpy(out->addresses[node], text, sizeof(out->addresses[0]));
+}
+
+static void set_addresses(struct parser *p)
+{
+    struct dq_options *out = p->out;
+
+    if (!p->addresses) {
+        for (int node = 0; node < out->nodes; node++) {
+            set_address(out, node, p->bind);
+        }
+        return;
+    }
+    char **list = g_strsplit(p->addresses, ",", -1);
+    if ((int)g_strv_length(list) != out->nodes) {
+        dq_say_die(DQ_STATUS_FAULT,
+                   "--addresses names %u addresses for %d nodes; give one for each",
+                   g_strv_length(list), out->nodes);
+    }
+    for (int node = 0; node < out->nodes; node++) {
+        set_address(out, node, list[node]);
+    }
+    g_strfreev(list);
+}
+
+static void set_ports(struct parser *p)
+{
+    if (!p->port_range) {
+        return;
+    }
+    char **ends = g_strsplit(p->port_range, "-", 2);
+    uint64_t low = 0, high = 0;
+    if (g_strv_length(ends) != 2 || !read_number(ends[0], UINT16_MAX, &low) ||
+        !read_number(ends[1], UINT16_MAX, &high) || low == 0 || high < low) {
+        dq_say_die(DQ_STATUS_FAULT, "%s: not a range of ports; give two numbers, such as 7000-7063",
+                   p->port_range);
+    }
+    if (high - low + 1 < (uint64_t)p->out->nodes) {
+        dq_say_die(DQ_STATUS_FAULT, "%s: %d ports for %d nodes; give one for each", p->port_range,
+                   (int)(high - low + 1), p->out->nodes);
+    }
+    p->out->first_port = (uint16_t)low;
+    g_strfreev(ends);
+}
+
+static void check_program(const struct dq_options *out)
+{
+    if (!out->program && !out->emulator_help) {
+        dq_say_die(DQ_STATUS_FAULT, "no PROGRAM given; see dqemu-launch --help");
+    }
+    if (out->program && out->program[0][0] == '\0') {
+        dq_say_die(DQ_STATUS_NOT_FOUND, "PROGRAM is an empty name; give the path of a program");
+    }
+}
+
+void dq_options_read(struct dq_options *options, int argc, char **argv)
+{
+    struct parser p = {
+        .out = options, .emulator = g_ptr_array_new(), .emulator_slave = g_ptr_array_new()};
+
+    *options = (struct dq_options){0};
+    dq_config_init(&options->config);
+#define X(id, letter, word, argument, env, standard, help) \
+    if (standard) {                                        \
+        set_option(&p, OPTION_##id, "--" word, standard);  \
+    }
+#include "deploy/options.inc"
+#undef X
+    parse_environment(&p);
+    parse_words(&p, argc, argv);
+    check_program(options);
+    set_addresses(&p);
+    set_ports(&p);
+    g_ptr_array_add(p.emulator, NULL);
+    g_ptr_array_add(p.emulator_slave, NULL);
+    options->emulator = (char **)g_ptr_array_free(p.emulator, FALSE);
+    options->emulator_slave = (char **)g_ptr_array_free(p.emulator_slave, FALSE);
+}

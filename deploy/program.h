@@ -1,0 +1,28 @@
+/*
+ * The guest program, as far as the launcher looks at it: that it can run here, and which node
+ * program runs it.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef DQ_PROGRAM_H
+#define DQ_PROGRAM_H
+
+/*
+ * The name of PROGRAM's instruction set ("aarch64"). Ends the process with one line and the
+ * status 126 or 127 if PROGRAM is not a program that this build runs.
+ */
+const char *dq_program_isa(const char *path);
+
+/* The set whose node program is asked for lists ("-cpu help") when there is no PROGRAM. */
+const char *dq_program_default_isa(void);
+
+/*
+ * The path of the node program for `isa`: beside this program (a build tree), or in
+ * ../libexec/dqemu (an installation). Ends the process with one line if there is none.
+ */
+char *dq_program_node_binary(const char *isa);
+
+/* Ends the process with one line unless this file, which the user named, can be executed. */
+void dq_program_check_node_binary(const char *path);
+
+#endif

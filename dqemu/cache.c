@@ -1,0 +1,538 @@
+/*
+ * The node side of the coherence engine: see coherence.h for the protocol's table.
+ *
+ * Page states stand in blocks of 64 pages, two bits each, that exist only while one of their
+ * pages is held. What is going on with a page (a request that is out, an answer that is due, a
+ * hold time) stands in a side table, for as long as it goes on.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "dqemu/coherence.h"
+
+#include <errno.h>
+#include <glib.h>
+#include <string.h>
+
+#include "dqemu/assert.h"
+
+#define BLOCK_PAGES 64u
+#define MAX_PAGES (UINT64_C(1) << (64 - DQ_PAGE_BITS))
+#define UNKNOWN (-1)
+#define SWEEP_LEAST 64u
+
+struct block {
+    uint64_t held;     /* a bit per page: Shared or Exclusive */
+    uint64_t writable; /* Exclusive */
+};
+
+struct active {
+    uint64_t page;
+    uint64_t hold;  /* the page is not given away before this time */
+    unsigned get;   /* DQ_MSG_GET_S or DQ_MSG_GET_X is out; 0: none */
+    bool escalate;  /* write access was wanted while GET_S was out */
+    int need, got;  /* GET_X: answers of holders; need comes with WAIT */
+    unsigned due;   /* DQ_MSG_FETCH_S, FETCH_X or INV is not answered yet; 0: none */
+    unsigned due_to;
+    bool releasing; /* release() said false, dq_cache_released() will come */
+    GList link;     /* in dq_cache.due, if due */
+};
+
+struct dq_cache {
+    int node, nodes;
+    uint64_t hold_ns;
+    const struct dq_cache_ops *ops;
+    void *ctx;
+    GHashTable *blocks; /* page / BLOCK_PAGES -> struct block */
+    GHashTable *active; /* &active->page -> struct active */
+    unsigned sweep_at;  /* size of `active` at which entries whose hold time is over go */
+    GQueue due;
+    uint64_t timer;     /* what was asked for last, 0: nothing */
+    bool frozen;
+};
+
+/* ------------------------------------------------------------- states */
+
+static gpointer block_key(uint64_t page)
+{
+    return (gpointer)(uintptr_t)(page / BLOCK_PAGES);
+}
+
+enum dq_page_state dq_cache_state(const struct dq_cache *c, uint64_t page)
+{
+    const struct block *b = g_hash_table_lookup(c->blocks, block_key(page));
+    uint64_t bit = UINT64_C(1) << (page % BLOCK_PAGES);
+
+    if (!b || !(b->held & bit)) {
+        return DQ_INVALID;
+    }
+    return b->writable & bit ? DQ_EXCLUSIVE : DQ_SHARED;
+}
+
+static void set_state(struct dq_cache *c, uint64_t page, enum dq_page_state state)
+{
+    struct block *b = g_hash_table_lookup(c->blocks, block_key(page));
+    uint64_t bit = UINT64_C(1) << (page % BLOCK_PAGES);
+
+    if (!b) {
+        b = g_new0(struct block, 1);
+        g_hash_table_insert(c->blocks, block_key(page), b);
+    }
+    b->held = state == DQ_INVALID ? b->held & ~bit : b->held | bit;
+    b->writable = state == DQ_EXCLUSIVE ? b->writable | bit : b->writable & ~bit;
+    if (!b->held) {
+        g_hash_table_remove(c->blocks, block_key(page));
+    }
+}
+
+static struct active *active_of(const struct dq_cache *c, uint64_t page)
+{
+    return g_hash_table_lookup(c->active, &page);
+}
+
+static bool is_over(const struct active *a, uint64_t now)
+{
+    return !a->get && !a->due && a->hold <= now;
+}
+
+static gboolean is_over_at(gpointer key, gpointer value, gpointer now)
+{
+    (void)key;
+    return is_over(value, *(uint64_t *)now);
+}
+
+static struct active *make_active(struct dq_cache *c, uint64_t page, uint64_t now)
+{
+    struct active *a = active_of(c, page);
+
+    if (a) {
+        return a;
+    }
+    if (g_hash_table_size(c->active) >= c->sweep_at) {
+        g_hash_table_foreach_remove(c->active, is_over_at, &now);
+        c->sweep_at = MAX(SWEEP_LEAST, 2 * g_hash_table_size(c->active));
+    }
+    a = g_new0(struct active, 1);
+    a->page = page;
+    a->need = UNKNOWN;
+    a->link.data = a;
+    g_hash_table_insert(c->active, &a->page, a);
+    return a;
+}
+
+/* Only the hold time is left, or not even that: then forget it. */
+static void settle(struct dq_cache *c, struct active *a, uint64_t now)
+{
+    if (is_over(a, now)) {
+        g_hash_table_remove(c->active, &a->page);
+    }
+}
+
+/* ------------------------------------------------------------ asking */
+
+static void send(struct dq_cache *c, int to, unsigned type, uint64_t page, bool with_page)
+{
+    struct dq_msg_page m = { .page = page };
+
+    c->ops->send(c->ctx, to, type, &m, with_page);
+}
+
+static void send_home(struct dq_cache *c, unsigned type, uint64_t page)
+{
+    send(c, dq_home(page, c->nodes), type, page, false);
+}
+
+static void ask(struct dq_cache *c, struct active *a, unsigned type)
+{
+    a->get = type;
+    a->escalate = false;
+    send_home(c, type, a->page);
+}
+
+bool dq_cache_want(struct dq_cache *c, uint64_t page, bool write, uint64_t now)
+{
+    enum dq_page_state state = dq_cache_state(c, page);
+    struct active *a;
+
+    if (state == DQ_EXCLUSIVE || (state == DQ_SHARED && !write)) {
+        return true;
+    }
+    a = make_active(c, page, now);
+    if (!a->get) {
+        ask(c, a, write ? DQ_MSG_GET_X : DQ_MSG_GET_S);
+    } else if (write && a->get == DQ_MSG_GET_S) {
+        a->escalate = true;
+    }
+    return false;
+}
+
+/* Access has arrived: keep it for the hold time. */
+static void arrived(struct dq_cache *c, struct active *a, uint64_t now)
+{
+    a->hold = now + c->hold_ns;
+    c->ops->granted(c->ctx, a->page, dq_cache_state(c, a->page));
+}
+
+/* The request that is out has been answered. */
+static void answered(struct dq_cache *c, struct active *a, bool done, uint64_t now)
+{
+    a->get = 0;
+    a->need = UNKNOWN;
+    a->got = 0;
+    if (done) {
+        send_home(c, DQ_MSG_DONE, a->page);
+    }
+    arrived(c, a, now);
+    if (a->escalate && dq_cache_state(c, a->page) != DQ_EXCLUSIVE) {
+        ask(c, a, DQ_MSG_GET_X);
+    }
+    settle(c, a, now);
+}
+
+static void upgraded(struct dq_cache *c, struct active *a, bool done, uint64_t now)
+{
+    set_state(c, a->page, DQ_EXCLUSIVE);
+    c->ops->make_writable(c->ctx, a->page);
+    answered(c, a, done, now);
+}
+
+/* ------------------------------------------------------ giving away */
+
+static void arm(struct dq_cache *c, uint64_t when)
+{
+    if (!c->timer || when < c->timer) {
+        c->timer = when;
+        c->ops->timer(c->ctx, when);
+    }
+}
+
+static void answer_is_out(struct dq_cache *c, struct active *a, uint64_t now)
+{
+    a->due = 0;
+    g_queue_unlink(&c->due, &a->link);
+    settle(c, a, now);
+}
+
+/* Drop the page and say so: an ACK must not be on its way while the old copy can be read. */
+static void surrender(struct dq_cache *c, struct active *a, uint64_t now)
+{
+    bool fetched = a->due == DQ_MSG_FETCH_X;
+
+    if (fetched) {
+        send(c, (int)a->due_to, DQ_MSG_DATA_X, a->page, true);
+    }
+    set_state(c, a->page, DQ_INVALID);
+    c->ops->drop(c->ctx, a->page);
+    if (!fetched && a->due_to == DQ_NODE_MAP) {
+        send_home(c, DQ_MSG_RACK, a->page);
+    } else if (!fetched) {
+        send(c, (int)a->due_to, DQ_MSG_ACK, a->page, false);
+    }
+    answer_is_out(c, a, now);
+}
+
+/*
+ * True if the page must stay as it is for now. A read copy is given out at any time; a reset
+ * does not wait for the hold time, since nobody may use the page any more.
+ */
+static bool must_wait(struct dq_cache *c, const struct active *a, uint64_t now)
+{
+    bool reads = a->due == DQ_MSG_FETCH_S;
+
+    if (reads && dq_cache_state(c, a->page) == DQ_SHARED) {
+        return false;
+    }
+    if (a->releasing || (c->frozen && !reads)) {
+        return true;
+    }
+    if (a->hold > now && a->due_to != DQ_NODE_MAP && !c->frozen) {
+        arm(c, a->hold);
+        return true;
+    }
+    return false;
+}
+
+/* Answer what is due for the page, if that may be now. May free `a`. */
+static void give(struct dq_cache *c, struct active *a, uint64_t now)
+{
+    if (must_wait(c, a, now)) {
+        return;
+    }
+    if (dq_cache_state(c, a->page) == DQ_EXCLUSIVE) {
+        set_state(c, a->page, DQ_SHARED);
+        c->ops->make_readonly(c->ctx, a->page);
+    }
+    if (a->due == DQ_MSG_FETCH_S) {
+        send(c, (int)a->due_to, DQ_MSG_DATA_S, a->page, true);
+        answer_is_out(c, a, now);
+    } else if (c->ops->release(c->ctx, a->page)) {
+        surrender(c, a, now);
+    } else {
+        a->releasing = true;
+    }
+}
+
+static void give_all(struct dq_cache *c, uint64_t now)
+{
+    GList *next;
+
+    for (GList *l = c->due.head; l; l = next) {
+        next = l->next;
+        give(c, l->data, now);
+    }
+}
+
+void dq_cache_released(struct dq_cache *c, uint64_t page, uint64_t now)
+{
+    struct active *a = active_of(c, page);
+
+    dq_assert(a && a->releasing);
+    a->releasing = false;
+    if (!c->frozen) {
+        surrender(c, a, now);
+    }
+}
+
+void dq_cache_tick(struct dq_cache *c, uint64_t now)
+{
+    c->timer = 0;
+    give_all(c, now);
+}
+
+void dq_cache_freeze(struct dq_cache *c)
+{
+    c->frozen = true;
+}
+
+void dq_cache_thaw(struct dq_cache *c, uint64_t now)
+{
+    c->frozen = false;
+    give_all(c, now);
+}
+
+/* ---------------------------------------------------------- messages */
+
+/* GRANT_ZERO: every page of the run is Invalid here, whether we asked for it or not. */
+static int on_grant_zero(struct dq_cache *c, const struct dq_msg_page *m, uint64_t now)
+{
+    struct active *asked = active_of(c, m->page + m->flags);
+    struct active *a;
+
+    if (m->count == 0 || m->flags >= m->count ||
+        m->page % DQ_CHUNK_PAGES + m->count > DQ_CHUNK_PAGES || !asked || !asked->get ||
+        asked->need != UNKNOWN || asked->got) {
+        return -EPROTO;
+    }
+    for (uint32_t i = 0; i < m->count; i++) {
+        if (dq_cache_state(c, m->page + i) != DQ_INVALID) {
+            return -EPROTO;
+        }
+    }
+    for (uint32_t i = 0; i < m->count; i++) {
+        set_state(c, m->page + i, DQ_EXCLUSIVE);
+    }
+    c->ops->install(c->ctx, m->page, m->count, NULL, true);
+    for (uint32_t i = 0; i < m->count; i++) {
+        a = active_of(c, m->page + i);
+        if (a == asked) {
+            answered(c, a, false, now);
+        } else if (a && a->get) {
+            a->escalate = false;
+            arrived(c, a, now);
+        }
+    }
+    return 0;
+}
+
+static int on_grant_up(struct dq_cache *c, struct active *a, uint64_t now)
+{
+    enum dq_page_state state;
+
+    if (!a || !a->get || a->need != UNKNOWN || a->got || a->due) {
+        return -EPROTO;
+    }
+    state = dq_cache_state(c, a->page);
+    if (state == DQ_EXCLUSIVE) {
+        answered(c, a, false, now);
+        return 0;
+    }
+    if (state == DQ_INVALID || a->get != DQ_MSG_GET_X) {
+        return -EPROTO;
+    }
+    upgraded(c, a, false, now);
+    return 0;
+}
+
+static bool counts_answers(const struct active *a)
+{
+    return a && a->get == DQ_MSG_GET_X && !a->due;
+}
+
+static int on_wait(struct dq_cache *c, struct active *a, uint32_t count, uint64_t now)
+{
+    if (!counts_answers(a) || a->need != UNKNOWN || count == 0 || count >= (uint32_t)c->nodes ||
+        (uint32_t)a->got > count) {
+        return -EPROTO;
+    }
+    if (dq_cache_state(c, a->page) == DQ_EXCLUSIVE ||
+        ((uint32_t)a->got == count && dq_cache_state(c, a->page) != DQ_SHARED)) {
+        return -EPROTO;
+    }
+    a->need = (int)count;
+    if (a->got == a->need) {
+        upgraded(c, a, true, now);
+    }
+    return 0;
+}
+
+/* Without WAIT we do not know yet how many; there cannot be more than the others. */
+static bool one_more_expected(const struct dq_cache *c, const struct active *a)
+{
+    return a->got < (a->need == UNKNOWN ? c->nodes - 1 : a->need);
+}
+
+static int on_ack(struct dq_cache *c, struct active *a, uint64_t now)
+{
+    bool last = counts_answers(a) && a->got + 1 == a->need;
+    enum dq_page_state state;
+
+    if (!counts_answers(a) || !one_more_expected(c, a)) {
+        return -EPROTO;
+    }
+    state = dq_cache_state(c, a->page);
+    if (state == DQ_EXCLUSIVE || (last && state != DQ_SHARED)) {
+        return -EPROTO;
+    }
+    a->got++;
+    if (last) {
+        upgraded(c, a, true, now);
+    }
+    return 0;
+}
+
+/* Until the last answer, the page may be read: the other copies that still exist equal it. */
+static int on_data_x(struct dq_cache *c, struct active *a, const void *data, uint64_t now)
+{
+    bool last = counts_answers(a) && a->got + 1 == a->need;
+
+    if (!counts_answers(a) || !one_more_expected(c, a) || !data ||
+        dq_cache_state(c, a->page) != DQ_INVALID) {
+        return -EPROTO;
+    }
+    a->got++;
+    set_state(c, a->page, last ? DQ_EXCLUSIVE : DQ_SHARED);
+    c->ops->install(c->ctx, a->page, 1, data, last);
+    if (last) {
+        answered(c, a, true, now);
+    } else {
+        arrived(c, a, now);
+    }
+    return 0;
+}
+
+/* A run that was granted meanwhile, and shared since, may have brought the page before. */
+static int on_data_s(struct dq_cache *c, struct active *a, const void *data, uint64_t now)
+{
+    if (!a || a->get != DQ_MSG_GET_S || a->due || !data ||
+        dq_cache_state(c, a->page) == DQ_EXCLUSIVE) {
+        return -EPROTO;
+    }
+    if (dq_cache_state(c, a->page) == DQ_INVALID) {
+        set_state(c, a->page, DQ_SHARED);
+        c->ops->install(c->ctx, a->page, 1, data, false);
+    }
+    answered(c, a, true, now);
+    return 0;
+}
+
+static int on_demand(struct dq_cache *c, unsigned type, const struct dq_msg_page *m, uint64_t now)
+{
+    struct active *a = active_of(c, m->page);
+    bool to_map = type == DQ_MSG_INV && m->node == DQ_NODE_MAP;
+
+    if (dq_cache_state(c, m->page) == DQ_INVALID || (a && (a->due || a->got || a->need != UNKNOWN)) ||
+        (!to_map && (m->node >= c->nodes || m->node == c->node))) {
+        return -EPROTO;
+    }
+    a = make_active(c, m->page, now);
+    a->due = type;
+    a->due_to = m->node;
+    g_queue_push_tail_link(&c->due, &a->link);
+    give(c, a, now);
+    return 0;
+}
+
+int dq_cache_message(struct dq_cache *c, int from, unsigned type, const struct dq_msg_page *m,
+                     const void *data, uint64_t now)
+{
+    bool from_home;
+
+    if (from < 0 || from >= c->nodes || m->page >= MAX_PAGES) {
+        return -EPROTO;
+    }
+    from_home = from == dq_home(m->page, c->nodes);
+    switch (type) {
+    case DQ_MSG_GRANT_ZERO:
+        return from_home ? on_grant_zero(c, m, now) : -EPROTO;
+    case DQ_MSG_GRANT_UP:
+        return from_home ? on_grant_up(c, active_of(c, m->page), now) : -EPROTO;
+    case DQ_MSG_WAIT:
+        return from_home ? on_wait(c, active_of(c, m->page), m->count, now) : -EPROTO;
+    case DQ_MSG_FETCH_S:
+    case DQ_MSG_FETCH_X:
+    case DQ_MSG_INV:
+        return from_home ? on_demand(c, type, m, now) : -EPROTO;
+    case DQ_MSG_DATA_S:
+        return from != c->node ? on_data_s(c, active_of(c, m->page), data, now) : -EPROTO;
+    case DQ_MSG_DATA_X:
+        return from != c->node ? on_data_x(c, active_of(c, m->page), data, now) : -EPROTO;
+    case DQ_MSG_ACK:
+        return from != c->node ? on_ack(c, active_of(c, m->page), now) : -EPROTO;
+    default:
+        return -EPROTO;
+    }
+}
+
+/* ------------------------------------------------------------- life */
+
+void dq_cache_own(struct dq_cache *c, uint64_t page, uint64_t count)
+{
+    for (uint64_t p = page; p < page + count; p++) {
+        dq_assert(dq_cache_state(c, p) == DQ_INVALID && !active_of(c, p));
+        set_state(c, p, DQ_EXCLUSIVE);
+    }
+}
+
+struct dq_cache *dq_cache_new(int node, int nodes, uint64_t hold_ns, const struct dq_cache_ops *ops,
+                              void *ctx)
+{
+    struct dq_cache *c = g_new0(struct dq_cache, 1);
+
+    dq_assert(node >= 0 && node < nodes && nodes < (int)DQ_NODE_MAP);
+    c->node = node;
+    c->nodes = nodes;
+    c->hold_ns = hold_ns;
+    c->ops = ops;
+    c->ctx = ctx;
+    c->blocks = g_hash_table_new_full(g_direct_hash, g_direct_equal, NULL, g_free);
+    c->active = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, g_free);
+    c->sweep_at = SWEEP_LEAST;
+    g_queue_init(&c->due);
+    return c;
+}
+
+void dq_cache_free(struct dq_cache *c)
+{
+    if (c) {
+        g_hash_table_destroy(c->active);
+        g_hash_table_destroy(c->blocks);
+        g_free(c);
+    }
+}
+
+size_t dq_cache_memory(const struct dq_cache *c)
+{
+    size_t slot = 3 * sizeof(void *); /* of a hash table, and what the allocator adds */
+
+    return sizeof(*c) + g_hash_table_size(c->blocks) * (sizeof(struct block) + slot) +
+           g_hash_table_size(c->active) * (sizeof(struct active) + slot);
+}

@@ -1,0 +1,140 @@
+/*
+ * The coherence engine: directory shard (home side) and page cache (node side).
+ *
+ * Pure state machines: no threads, no I/O, no clock. An event comes in by a call, actions go
+ * out by the callbacks below, which must not call back into the same object (queue instead:
+ * messages a node sends to itself are delivered later, in order). Both run on the thread of
+ * the node's loop; the simulator and the unit tests run the same code.
+ *
+ * The protocol (checked by proto/model/coherence.pml); r = requester, keeper = one sharer:
+ *
+ *  request at the home | entry         | the home sends                          | then
+ *  GET_S or GET_X      | Untouched     | GRANT_ZERO to r, a run if its neighbours| Exclusive r
+ *                      |               | are untouched, idle and without waiters |
+ *  GET_S               | Shared        | FETCH_S to keeper, who sends DATA_S to r| busy, Shared + r
+ *  GET_S               | Exclusive o   | FETCH_S to o, who sends DATA_S to r     | busy, Shared {o, r}
+ *  GET_S or GET_X      | Exclusive r   | GRANT_UP to r (its request crossed a run| unchanged
+ *                      |               | granted for its neighbour)              |
+ *  GET_X               | Exclusive o   | WAIT(1) to r; FETCH_X to o -> DATA_X    | busy, Exclusive r
+ *  GET_X               | Shared {r}    | GRANT_UP to r                           | Exclusive r
+ *  GET_X               | Shared        | WAIT(n) to r; INV to the other sharers  | busy, Exclusive r
+ *                      |               | (-> ACK to r), one of them FETCH_X if r |
+ *                      |               | has no copy                             |
+ *  RESET               | any           | INV(DQ_NODE_MAP) to each holder -> RACK | busy, Untouched
+ *
+ * busy ends with DONE from r (or the last RACK); requests meanwhile wait in FIFO order.
+ * A node never has more than one GET outstanding per page; a run granted meanwhile installs
+ * the page at once, and the answer to the GET still comes (GRANT_UP, or a real transfer if
+ * the page had moved on).
+ *
+ * A holder answers FETCH and INV in every state in which it holds a copy, but may answer
+ * late: during the hold time after an arrival, while frozen, and while release() prepares.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef DQ_COHERENCE_H
+#define DQ_COHERENCE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proto/wire.h"
+
+/* ------------------------------------------------------------------ home */
+
+struct dq_dir;
+
+struct dq_dir_ops {
+    void (*send)(void *ctx, int to, unsigned type, const struct dq_msg_page *m);
+    /* All pages of a RESET are untouched and nobody holds them. */
+    void (*reset_done)(void *ctx, uint64_t cookie);
+};
+
+/* Which node is the home of a page: a hash of its 2 MiB chunk over the nodes. */
+#define DQ_CHUNK_PAGES 512u
+int dq_home(uint64_t page, int nodes);
+
+/* run_pages: the longest run granted at once (within one chunk), at least 1. */
+struct dq_dir *dq_dir_new(int node, int nodes, unsigned run_pages, const struct dq_dir_ops *ops,
+                          void *ctx);
+void dq_dir_free(struct dq_dir *d);
+
+/*
+ * GET_S, GET_X, DONE, RACK from node `from`. -EPROTO if no such message can come now or the
+ * page is not homed here: the caller ends the peer; the state is unchanged.
+ */
+int dq_dir_message(struct dq_dir *d, int from, unsigned type, const struct dq_msg_page *m);
+
+/*
+ * The pages of the range that are homed here are exclusive at `owner` (at engagement). -EPROTO
+ * if one of them is touched: the state is unchanged.
+ */
+int dq_dir_own(struct dq_dir *d, int owner, uint64_t page, uint64_t count);
+
+/* Reset the pages of the range that are homed here; reset_done(cookie) comes, maybe at once. */
+void dq_dir_reset(struct dq_dir *d, uint64_t page, uint64_t count, uint64_t cookie);
+
+/* Report, as runs, the touched pages homed here of which `node` has no copy, or not yet. */
+void dq_dir_list(struct dq_dir *d, int node, void (*run)(void *arg, uint64_t page, uint64_t count),
+                 void *arg);
+
+size_t dq_dir_memory(const struct dq_dir *d); /* bytes of metadata */
+
+/* ------------------------------------------------------------------ node */
+
+struct dq_cache;
+
+enum dq_page_state { DQ_INVALID, DQ_SHARED, DQ_EXCLUSIVE };
+
+struct dq_cache_ops {
+    /* with_page: send the page's bytes along; called only while the page is held. */
+    void (*send)(void *ctx, int to, unsigned type, const struct dq_msg_page *m, bool with_page);
+    /* Make the page present; data NULL: zeroes (then count may be > 1); always wakes. */
+    void (*install)(void *ctx, uint64_t page, uint32_t count, const void *data, bool writable);
+    void (*make_writable)(void *ctx, uint64_t page); /* Shared -> Exclusive; wakes */
+    void (*make_readonly)(void *ctx, uint64_t page); /* Exclusive -> Shared, before the send */
+    void (*drop)(void *ctx, uint64_t page);          /* -> Invalid, after the send */
+    /*
+     * The page is about to be dropped: true if that may happen now. False: something here
+     * (translated code) must go first; dq_cache_released() follows, from the loop.
+     * For an Exclusive page, make_readonly() was called before, so its bytes are stable.
+     */
+    bool (*release)(void *ctx, uint64_t page);
+    /* Call dq_cache_tick() at `when` (ns, the clock of the `now` arguments). One timer. */
+    void (*timer)(void *ctx, uint64_t when);
+    /* The page reached `state` (access granted): explicit waiters may look. */
+    void (*granted)(void *ctx, uint64_t page, enum dq_page_state state);
+};
+
+struct dq_cache *dq_cache_new(int node, int nodes, uint64_t hold_ns, const struct dq_cache_ops *ops,
+                              void *ctx);
+void dq_cache_free(struct dq_cache *c);
+
+/*
+ * A thread needs the page. True: the access is allowed already (the caller wakes whoever
+ * faulted); false: asked for (once), granted() and the pager's wake follow.
+ */
+bool dq_cache_want(struct dq_cache *c, uint64_t page, bool write, uint64_t now);
+
+/*
+ * GRANT_ZERO, GRANT_UP, WAIT, FETCH_S, FETCH_X, INV, DATA_S, DATA_X, ACK. data: the page of
+ * DATA_*, else NULL. -EPROTO as above. `from` is checked: home messages from the home only.
+ */
+int dq_cache_message(struct dq_cache *c, int from, unsigned type, const struct dq_msg_page *m,
+                     const void *data, uint64_t now);
+
+void dq_cache_released(struct dq_cache *c, uint64_t page, uint64_t now);
+void dq_cache_tick(struct dq_cache *c, uint64_t now);
+
+/* Between freeze and thaw nothing is dropped: FETCH_X and INV wait, FETCH_S is served. */
+void dq_cache_freeze(struct dq_cache *c);
+void dq_cache_thaw(struct dq_cache *c, uint64_t now);
+
+/* These pages are Exclusive here (at engagement). No action follows. */
+void dq_cache_own(struct dq_cache *c, uint64_t page, uint64_t count);
+
+enum dq_page_state dq_cache_state(const struct dq_cache *c, uint64_t page);
+size_t dq_cache_memory(const struct dq_cache *c); /* bytes of metadata */
+
+#endif

@@ -1,0 +1,74 @@
+/*
+ * The configuration's defaults, and its tunables by name.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "dqemu/config.h"
+
+#include <errno.h>
+#include <string.h>
+
+const struct dq_tunable dq_tunables[] = {
+#define X(name, unit, standard, least, most, reason) {#name, unit, standard, least, most, reason},
+#include "dqemu/tunables.inc"
+#undef X
+    {0},
+};
+
+static const char *const placements[] = {
+    [DQ_PLACEMENT_SPREAD] = "spread",
+    [DQ_PLACEMENT_PACK] = "pack",
+    [DQ_PLACEMENT_MASTER_ONLY] = "master-only",
+};
+
+void dq_config_init(struct dq_config *cfg)
+{
+    *cfg = (struct dq_config){
+        .nodes = 1,
+        .bind = "127.0.0.1",
+#define X(name, unit, standard, least, most, reason) .name = (standard),
+#include "dqemu/tunables.inc"
+#undef X
+    };
+}
+
+static uint32_t *field(struct dq_config *cfg, const char *name)
+{
+#define X(field, unit, standard, least, most, reason) \
+    if (strcmp(name, #field) == 0) {                  \
+        return &cfg->field;                           \
+    }
+#include "dqemu/tunables.inc"
+#undef X
+    return NULL;
+}
+
+int dq_config_tune(struct dq_config *cfg, const char *name, uint64_t value)
+{
+    for (const struct dq_tunable *t = dq_tunables; t->name; t++) {
+        if (strcmp(name, t->name) == 0) {
+            if (value < t->least || value > t->most) {
+                return -ERANGE;
+            }
+            *field(cfg, name) = (uint32_t)value;
+            return 0;
+        }
+    }
+    return -ENOENT;
+}
+
+int dq_config_placement(const char *name, enum dq_placement *out)
+{
+    for (unsigned i = 0; i < sizeof(placements) / sizeof(*placements); i++) {
+        if (strcmp(name, placements[i]) == 0) {
+            *out = (enum dq_placement)i;
+            return 0;
+        }
+    }
+    return -EINVAL;
+}
+
+const char *dq_config_placement_name(enum dq_placement placement)
+{
+    return placements[placement];
+}

@@ -1,0 +1,511 @@
+/*
+ * The node: its loop, its life, and the way of every message in and out.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "dqemu/node.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <glib.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "dqemu/assert.h"
+#include "dqemu/build_id.h"
+#include "dqemu/control.h"
+#include "dqemu/gate.h"
+#include "dqemu/jobs.h"
+#include "dqemu/runtime.h"
+#include "dqemu/stats.h"
+#include "proto/frame.h"
+#include "proto/transport.h"
+
+static struct {
+    bool live;    /* atomic: set before other threads know of the node, cleared in a forked child */
+    bool ending;  /* atomic: peers may vanish */
+    bool running; /* the launcher said go; set before the loop's thread starts */
+    int self, count;
+    int joined;                 /* while meeting the peers: 0, 1 once all are here, or -errno */
+    struct dq_peer_addr *peers; /* for messages to the user */
+    const struct dq_node_ops *ops;
+    void *ctx;
+    struct event_base *base;
+    const struct dq_transport_ops *wire;
+    struct dq_transport *transport;
+    int wake;                 /* eventfd: `posted` is not empty */
+    int base_first, base_end; /* the event base's own descriptors */
+} node = {.count = 1, .wake = -1};
+
+static struct dq_jobs posted = DQ_JOBS_INIT(posted);
+
+/* ---- what the others may know ---- */
+
+bool dq_node_is_live(void)
+{
+    return __atomic_load_n(&node.live, __ATOMIC_ACQUIRE);
+}
+
+int dq_node_self(void)
+{
+    return node.self;
+}
+
+int dq_node_count(void)
+{
+    return node.count;
+}
+
+uint64_t dq_node_now(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+/* ---- descriptors ---- */
+
+/*
+ * The guest must find free the descriptors that it would find free without us, so ours go
+ * where programs do not look; not higher, since the kernel's table grows with the number.
+ */
+static int least_descriptor(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0) {
+        return 3;
+    }
+    return (int)MAX((rlim_t)3, MIN(limit.rlim_cur, (rlim_t)1024) / 2);
+}
+
+int dq_node_high_fd(int fd)
+{
+    int high = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, least_descriptor());
+
+    if (high < 0) {
+        return fd;
+    }
+    close(fd);
+    return high;
+}
+
+/*
+ * Libraries open descriptors that cannot be moved afterwards. While the low numbers are
+ * taken, theirs are high too. Returns an array that ends with -1, for release_low().
+ */
+static int *occupy_low(void)
+{
+    int least = least_descriptor(), n = 0;
+    int *taken = g_new(int, least + 1);
+    int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+    while (fd >= 0 && fd < least) {
+        taken[n++] = fd;
+        fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    }
+    if (fd >= 0) {
+        close(fd);
+    }
+    taken[n] = -1;
+    return taken;
+}
+
+static void release_low(int *taken)
+{
+    for (int *fd = taken; *fd >= 0; fd++) {
+        close(*fd);
+    }
+    g_free(taken);
+}
+
+/* ---- the end ---- */
+
+static void count_traffic(void)
+{
+    uint64_t in, out;
+
+    node.wire->traffic(node.transport, &in, &out);
+    dq_stat_set(bytes_in, in);
+    dq_stat_set(bytes_out, out);
+}
+
+void dq_node_fail(const char *format, ...)
+{
+    va_list args;
+    char *text;
+
+    va_start(args, format);
+    text = g_strdup_vprintf(format, args);
+    va_end(args);
+    dq_control_error(125, "%s", text);
+    _exit(125);
+}
+
+void dq_node_ending(void)
+{
+    if (dq_node_is_live()) {
+        count_traffic();
+    }
+    __atomic_store_n(&node.ending, true, __ATOMIC_RELEASE);
+}
+
+static const char *address_of(int peer)
+{
+    return node.peers ? node.peers[peer].address : "?";
+}
+
+/*
+ * A slave keeps quiet about peers that close: when the master has ended, or another slave has
+ * left before this one heard of the end, that is how it looks from here; and when it is a
+ * fault, the master sees it too.
+ */
+static void peer_closed(int peer, const char *why)
+{
+    count_traffic();
+    dq_control_log("node %d (%s): %s", peer, address_of(peer), why);
+    if (node.self != 0 && peer == 0) {
+        dq_control_stats();
+        _exit(0);
+    }
+    if (node.self == 0 && !__atomic_load_n(&node.ending, __ATOMIC_ACQUIRE)) {
+        dq_node_fail("node %d (%s) was lost: %s; see what ended it there, then run again", peer,
+                     address_of(peer), why);
+    }
+}
+
+static void on_lost(void *ctx, int peer, const char *why)
+{
+    (void)ctx;
+    if (!node.running) {
+        dq_control_error(125, "node %d (%s): %s", peer, address_of(peer), why);
+        node.joined = -ECONNABORTED;
+        event_base_loopbreak(node.base);
+    } else if (node.ops->lost) {
+        node.ops->lost(node.ctx, peer, why);
+    } else {
+        peer_closed(peer, why);
+    }
+}
+
+/* ---- messages ---- */
+
+static void on_message(void *ctx, int from, unsigned type, const void *body, size_t length)
+{
+    (void)ctx;
+    count_traffic();
+    if (type > DQ_MSG_LISTED) {
+        node.ops->message(node.ctx, from, type, body, length);
+    } else if (dq_pager_message(from, type, body, length) < 0) {
+        dq_node_fail("node %d (%s) sent node %d a message out of turn (%s); this is a fault of "
+                     "dqemu, or of who joined as that node",
+                     from, address_of(from), node.self, dq_msg_name(type));
+    }
+}
+
+/* A peer that is lost is reported by on_lost(), so a message to it is dropped in silence. */
+void dq_node_emit(int to, unsigned type, const void *body, size_t length, const void *page)
+{
+    if (dq_node_is_live()) {
+        node.wire->send(node.transport, to, type, body, length, page);
+    }
+}
+
+void dq_node_send(int to, unsigned type, const void *body, size_t length)
+{
+    dq_node_emit(to, type, body, length, NULL);
+}
+
+void dq_node_send2(int to, unsigned type, const void *body, size_t length, const void *more,
+                   size_t more_length)
+{
+    uint8_t *joined = g_malloc(length + more_length);
+
+    memcpy(joined, body, length);
+    if (more_length) {
+        memcpy(joined + length, more, more_length);
+    }
+    dq_node_emit(to, type, joined, length + more_length, NULL);
+    g_free(joined);
+}
+
+static void on_note(void *ctx, const char *text)
+{
+    (void)ctx;
+    dq_control_log("%s", text);
+}
+
+/* ---- the loop ---- */
+
+void dq_node_post(void (*fn)(void *arg), void *arg)
+{
+    const uint64_t one = 1;
+
+    if (dq_node_is_live() && dq_jobs_put(&posted, fn, arg)) {
+        /* Cannot block or fail: the loop sets the counter back to zero. */
+        ssize_t n = write(node.wake, &one, sizeof(one));
+        dq_assert(n == (ssize_t)sizeof(one));
+    }
+}
+
+static void run_posted(void)
+{
+    struct dq_job *list;
+    uint64_t n;
+
+    if (read(node.wake, &n, sizeof(n)) < 0) {
+        return;
+    }
+    pthread_mutex_lock(&posted.lock);
+    list = dq_jobs_take(&posted);
+    pthread_mutex_unlock(&posted.lock);
+    dq_jobs_run(list);
+}
+
+struct call {
+    void (*fn)(void *arg);
+    void *arg;
+    struct dq_gate done;
+};
+
+static void run_call(void *arg)
+{
+    struct call *c = arg;
+
+    c->fn(c->arg);
+    dq_gate_open(&c->done);
+}
+
+void dq_node_call(void (*fn)(void *arg), void *arg)
+{
+    struct call c = {.fn = fn, .arg = arg};
+
+    if (dq_node_is_live()) {
+        dq_node_post(run_call, &c);
+        dq_gate_wait(&c.done);
+    }
+}
+
+struct watch {
+    void (*ready)(void);
+};
+
+static void on_readable(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    ((struct watch *)arg)->ready();
+}
+
+void dq_node_watch(int fd, void (*ready)(void))
+{
+    struct watch *w = g_new(struct watch, 1);
+    struct event *e = event_new(node.base, fd, EV_READ | EV_PERSIST, on_readable, w);
+
+    w->ready = ready;
+    dq_assert(e);
+    event_add(e, NULL);
+}
+
+/* The launcher is gone: so is the run. */
+static void watch_launcher(void)
+{
+    char unread[64];
+    ssize_t n = recv(dq_control_fd(), unread, sizeof(unread), MSG_DONTWAIT);
+
+    if (n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR))) {
+        return;
+    }
+    if (node.self != 0) {
+        _exit(1);
+    }
+    kill(getpid(), SIGKILL);
+}
+
+static void *run_loop(void *arg)
+{
+    (void)arg;
+    event_base_dispatch(node.base);
+    return NULL;
+}
+
+/* ---- opening ---- */
+
+static void on_ready(void *ctx)
+{
+    (void)ctx;
+    node.joined = 1;
+    event_base_loopbreak(node.base);
+}
+
+static const struct dq_transport_events events = {
+    .ready = on_ready,
+    .message = on_message,
+    .lost = on_lost,
+    .note = on_note,
+};
+
+/* What the next call that opens something will return: there are no other threads yet. */
+static int next_descriptor(void)
+{
+    int fd = fcntl(node.wake, F_DUPFD_CLOEXEC, 0);
+
+    if (fd >= 0) {
+        close(fd);
+    }
+    return fd;
+}
+
+static int create(const struct dq_config *cfg)
+{
+    struct dq_transport_config t = {
+        .node = cfg->node,
+        .nodes = cfg->nodes,
+        .build_id = dq_build_id,
+        .handshake_ms = cfg->handshake_ms,
+    };
+
+    memcpy(t.secret, cfg->secret, sizeof(t.secret));
+    node.wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    node.base_first = next_descriptor();
+    node.base = event_base_new();
+    node.base_end = next_descriptor();
+    if (node.wake < 0 || !node.base) {
+        return -EMFILE;
+    }
+    node.wire = &dq_transport_tcp;
+    node.transport = node.wire->create(node.base, &t, &events, NULL);
+    return node.transport ? 0 : -errno;
+}
+
+static int listen_here(const struct dq_config *cfg)
+{
+    uint16_t port = cfg->port;
+    int err = node.wire->listen(node.transport, cfg->bind, &port);
+
+    if (err) {
+        dq_control_error(125, "node %d cannot listen at %s port %u: %s; choose another address or "
+                         "port", cfg->node, cfg->bind, cfg->port, g_strerror(-err));
+        return err;
+    }
+    return dq_control_listening(cfg->bind, port);
+}
+
+static int meet_peers(void)
+{
+    int err = dq_control_peers(&node.peers, node.count);
+
+    if (err) {
+        return err;
+    }
+    err = node.wire->connect(node.transport, node.peers);
+    if (err) {
+        dq_control_error(125, "node %d cannot connect to the others: %s", node.self,
+                         g_strerror(-err));
+        return err;
+    }
+    while (node.joined == 0 && event_base_loop(node.base, EVLOOP_ONCE) == 0) {
+    }
+    return node.joined == 1 ? 0 : MIN(node.joined, -ECONNABORTED);
+}
+
+static int open_all(const struct dq_config *cfg)
+{
+    int err = create(cfg);
+
+    if (err == 0) {
+        err = dq_pager_start(cfg);
+    }
+    if (err) {
+        dq_control_error(125, "node %d cannot start: %s; raise the limit of open files",
+                         cfg->node, g_strerror(-err));
+    } else {
+        err = listen_here(cfg);
+    }
+    if (err == 0) {
+        err = meet_peers();
+    }
+    return err;
+}
+
+static int go(void)
+{
+    int err = dq_control_ready();
+
+    if (err == 0) {
+        err = dq_control_wait_go();
+    }
+    if (err) {
+        return err;
+    }
+    node.running = true;
+    dq_node_watch(node.wake, run_posted);
+    if (dq_control_fd() >= 0) {
+        dq_node_watch(dq_control_fd(), watch_launcher);
+    }
+    __atomic_store_n(&node.live, true, __ATOMIC_RELEASE);
+    err = dq_worker_thread(run_loop, "dqemu-loop");
+    if (err == 0) {
+        err = dq_worker_open();
+    }
+    if (err) {
+        dq_control_error(125, "node %d cannot start its threads: %s; raise the limit of processes",
+                         node.self, g_strerror(-err));
+    }
+    return err;
+}
+
+int dq_node_open(const struct dq_config *cfg, const struct dq_node_ops *ops, void *ctx)
+{
+    int *low;
+    int err;
+
+    node.self = cfg->node;
+    node.count = cfg->nodes;
+    node.ops = ops;
+    node.ctx = ctx;
+    if (cfg->nodes == 1) {
+        return 0;
+    }
+    low = occupy_low();
+    err = open_all(cfg);
+    release_low(low);
+    return err ? err : go();
+}
+
+void dq_node_drop_code(uint64_t page)
+{
+    if (node.ops->drop_code) {
+        node.ops->drop_code(node.ctx, page);
+    }
+}
+
+void dq_node_forked(void)
+{
+    if (!dq_node_is_live()) {
+        dq_control_forked();
+        return;
+    }
+    __atomic_store_n(&node.live, false, __ATOMIC_RELEASE);
+    dq_control_forked();
+    node.wire->forked(node.transport);
+    /* The base's epoll instance is the parent's too: close it, and tell the base nothing. */
+    for (int fd = node.base_first; fd < node.base_end; fd++) {
+        close(fd);
+    }
+    close(node.wake);
+    dq_jobs_forked(&posted);
+    dq_worker_forked();
+    dq_pager_forked();
+    dq_code_forked();
+    dq_stats_reset();
+}

@@ -1,0 +1,125 @@
+/*
+ * The node runtime that master and slave share: one event loop (libevent) that owns the
+ * transport, the userfaultfd, the directory shard and the page cache; and one worker thread
+ * for what may wait for the emulator's locks.
+ *
+ * Threads:
+ *   loop    owns everything above; never blocks, never takes an emulator lock, never touches
+ *           guest memory except through the pager's system calls.
+ *   worker  applies map changes and throws translations away; may take mmap_lock.
+ *   guest   (proxies too) call dq_node_send(), dq_pager_*() and dq_code_*(); they may block.
+ *
+ * All signals are blocked on loop and worker.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef DQ_NODE_H
+#define DQ_NODE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "dqemu/config.h"
+#include "proto/wire.h"
+
+struct dq_node_ops {
+    /*
+     * A message that is not the pager's (MAP and later in DQ_MESSAGES). On the loop: must not
+     * block. The length has been checked; `body` is valid during the call.
+     */
+    void (*message)(void *ctx, int from, unsigned type, const void *body, size_t length);
+    /* Throw away the translations of a guest page (mmap_lock is the emulator's). On the worker. */
+    void (*drop_code)(void *ctx, uint64_t page);
+    /* On the loop: a peer is gone. The default action (NULL) reports through control and ends. */
+    void (*lost)(void *ctx, int node, const char *why);
+};
+
+/*
+ * Start loop and worker, meet all peers (through the control channel, see dqemu/control.h),
+ * and return once the launcher says go. Blocks. 0 or -errno (already reported).
+ * Call once, before the process has other threads that matter.
+ */
+int dq_node_open(const struct dq_config *cfg, const struct dq_node_ops *ops, void *ctx);
+
+int dq_node_self(void);  /* this node's number */
+int dq_node_count(void); /* how many there are */
+
+/* Any thread, never blocks. `to` may be this node: then it is delivered from the loop. */
+void dq_node_send(int to, unsigned type, const void *body, size_t length);
+/* The same with trailing bytes after the fixed body. */
+void dq_node_send2(int to, unsigned type, const void *body, size_t length, const void *more,
+                   size_t more_length);
+
+/* Run fn(arg) on the loop, on the worker. Any thread, never blocks; in order of posting. */
+void dq_node_post(void (*fn)(void *arg), void *arg);
+void dq_node_work(void (*fn)(void *arg), void *arg);
+
+/* Monotonic nanoseconds. */
+uint64_t dq_node_now(void);
+
+/*
+ * An orderly end is under way (END sent or received, or the guest's image is about to be
+ * replaced): peers that vanish from now on are no fault.
+ */
+void dq_node_ending(void);
+
+/* In a forked child: it is a plain emulator from now on. Closes what the node held. */
+void dq_node_forked(void);
+
+/* ---------------------------------------------------------------- pager */
+
+/*
+ * Where guest address 0 lies in this process. Until dq_pager_register() nothing traps.
+ * Opens the userfaultfd. 0 or -errno (already reported).
+ */
+int dq_pager_open(uintptr_t guest_base);
+
+/*
+ * Put [start, start + length) (guest bytes, page-aligned) under the pager: its missing and
+ * write-protected pages trap from now on. The range must be private anonymous memory.
+ * Any thread. Mapping over a part with MAP_FIXED takes that part out again.
+ */
+int dq_pager_register(uint64_t start, uint64_t length);
+
+/* Exclude a range (it becomes memory of the kernel's own, MAP_SHARED). */
+int dq_pager_unregister(uint64_t start, uint64_t length);
+
+/*
+ * The pages of the range that are present in this process (pagemap) are Exclusive here:
+ * tells the cache and all homes. Master only, at engagement. Returns when the homes have it
+ * (messages sent by this node later find it done). Blocks.
+ */
+int dq_pager_own(uint64_t start, uint64_t length);
+
+/*
+ * Wait until each page of the range has been present for reading (or writing) since the
+ * call: a prefetch, not a hold. For pages under the pager only. Blocks. Guest threads.
+ */
+void dq_pager_want(uint64_t page, uint64_t count, bool write);
+
+/*
+ * The pages of the range are untouched on every node when this returns. Master only; the
+ * caller has forbidden the range everywhere or accepts that it may be touched again. Blocks.
+ */
+void dq_pager_reset(uint64_t page, uint64_t count);
+
+/*
+ * Fork: bring a copy of every touched page here, and let none leave until dq_pager_thaw().
+ * Blocks. No emulated thread of this process may run meanwhile. Master only.
+ */
+void dq_pager_gather(void);
+void dq_pager_thaw(void);
+
+/* ----------------------------------------------------- translated code */
+
+/*
+ * A thread is about to translate code from `page`: bring it here and keep it until
+ * dq_code_unhold() of the same thread. Call without any lock. Blocks. At most one page per
+ * thread is held, and the holder waits for no other node meanwhile.
+ */
+void dq_code_hold(uint64_t page);
+/* Harmless without a hold. */
+void dq_code_unhold(void);
+
+#endif

@@ -1,0 +1,79 @@
+/*
+ * What the parts of the node runtime (node.c, worker.c, pager.c, code.c, uffd.c) know of each
+ * other. For everybody else there is node.h.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef DQ_RUNTIME_H
+#define DQ_RUNTIME_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "dqemu/config.h"
+#include "dqemu/node.h"
+#include "proto/wire.h"
+
+/* ---- node.c ---- */
+
+/* There is a loop: more than one node, opened, and not in a forked child. Any thread. */
+bool dq_node_is_live(void);
+
+/* Run fn(arg) on the loop and return when it is done. Blocks. Not on the loop. */
+void dq_node_call(void (*fn)(void *arg), void *arg);
+
+/* Send, with a page at the end if `page`. Any thread, never blocks. */
+void dq_node_emit(int to, unsigned type, const void *body, size_t length, const void *page);
+
+/* Call ready() from the loop whenever fd can be read. On the loop. */
+void dq_node_watch(int fd, void (*ready)(void));
+
+/*
+ * Move a descriptor that was just opened out of the way of the guest's. The new number; or
+ * what came in if it is negative, or if there is no better place.
+ */
+int dq_node_high_fd(int fd);
+
+/* The run is over: tell the user (a line of cause and remedy) and end the process. */
+_Noreturn void dq_node_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* The emulator's drop_code, on the worker. */
+void dq_node_drop_code(uint64_t page);
+
+/* ---- worker.c ---- */
+
+int dq_worker_open(void); /* 0 or -errno */
+void dq_worker_forked(void);
+
+/* A thread with all signals blocked, which nobody joins. 0 or -errno. */
+int dq_worker_thread(void *(*run)(void *arg), const char *name);
+
+/* ---- pager.c; all on the loop but forked ---- */
+
+int dq_pager_start(const struct dq_config *cfg); /* before the loop runs. 0 or -errno */
+void dq_pager_forked(void);
+
+/* GET_S to LISTED in DQ_MESSAGES. 0; -EPROTO: no such message can come now. */
+int dq_pager_message(int from, unsigned type, const void *body, size_t length);
+
+/* Something waits until a page is here; part of what waits. */
+struct dq_waiter {
+    /* The access was there a moment ago. Must not ask for pages. The waiter is forgotten. */
+    void (*met)(struct dq_waiter *w, uint64_t page);
+    struct dq_waiter *next;
+    bool write;
+};
+/* True: it is here. False: w->met() will be called, by the loop. */
+bool dq_pager_ask(uint64_t page, struct dq_waiter *w);
+
+/* What release() delayed may happen now: see dqemu/coherence.h. */
+void dq_pager_released(uint64_t page);
+
+/* ---- code.c ---- */
+
+/* The page is about to go: the engine's release(). On the loop. */
+bool dq_code_release(uint64_t page);
+void dq_code_forked(void);
+
+#endif

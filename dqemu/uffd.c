@@ -1,0 +1,380 @@
+/*
+ * The kernel's side of the pager: userfaultfd and /proc/self/{mem,pagemap}.
+ *
+ * Errors that cannot be ignored here (no memory left for a guest page, a call that the kernel
+ * refuses for no reason known) end the node: a page that cannot be installed is a thread that
+ * never goes on.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "dqemu/uffd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "dqemu/runtime.h"
+#include "proto/wire.h"
+
+#ifndef MADV_DONTNEED_LOCKED
+#define MADV_DONTNEED_LOCKED 24
+#endif
+
+/* Linux 6.7, newer than the headers of some systems that we build on. */
+struct scan_region {
+    uint64_t start, end, categories;
+};
+struct scan_arg {
+    uint64_t size, flags, start, end, walk_end, vec, vec_len, max_pages;
+    uint64_t category_inverted, category_mask, category_anyof_mask, return_mask;
+};
+#define SCAN _IOWR('f', 16, struct scan_arg)
+#define SCAN_PRESENT (UINT64_C(1) << 3)
+#define SCAN_SWAPPED (UINT64_C(1) << 4)
+#define PAGEMAP_CONTENT (UINT64_C(3) << 62) /* present, swapped */
+
+static struct {
+    int fd, mem, pagemap;
+} uffd = {-1, -1, -1};
+
+static const uint8_t zeroes[DQ_PAGE_SIZE] __attribute__((aligned(DQ_PAGE_SIZE)));
+
+/* ---- opening ---- */
+
+static int open_descriptor(void)
+{
+    int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
+    int device, err;
+
+    if (fd >= 0 || errno != EPERM) {
+        return fd >= 0 ? fd : -errno;
+    }
+    device = open("/dev/userfaultfd", O_RDWR | O_CLOEXEC);
+    if (device < 0) {
+        return -EPERM;
+    }
+    fd = ioctl(device, USERFAULTFD_IOC_NEW, O_CLOEXEC | O_NONBLOCK);
+    err = errno;
+    close(device);
+    return fd >= 0 ? fd : -err;
+}
+
+static int agree_on_features(int fd)
+{
+    struct uffdio_api api = {.api = UFFD_API, .features = UFFD_FEATURE_PAGEFAULT_FLAG_WP};
+
+    if (ioctl(fd, UFFDIO_API, &api) < 0) {
+        return errno == EINVAL ? -ENOSYS : -errno;
+    }
+    return 0;
+}
+
+int dq_uffd_open(void)
+{
+    int err;
+
+    uffd.fd = dq_node_high_fd(open_descriptor());
+    uffd.mem = dq_node_high_fd(open("/proc/self/mem", O_RDONLY | O_CLOEXEC));
+    uffd.pagemap = dq_node_high_fd(open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC));
+    if (uffd.fd < 0) {
+        err = uffd.fd;
+    } else if (uffd.mem < 0 || uffd.pagemap < 0) {
+        err = -ENOENT;
+    } else {
+        err = agree_on_features(uffd.fd);
+    }
+    if (err) {
+        dq_uffd_close();
+    }
+    return err;
+}
+
+static void close_one(int *fd)
+{
+    if (*fd >= 0) {
+        close(*fd);
+    }
+    *fd = -1;
+}
+
+void dq_uffd_close(void)
+{
+    close_one(&uffd.fd);
+    close_one(&uffd.mem);
+    close_one(&uffd.pagemap);
+}
+
+int dq_uffd_fd(void)
+{
+    return uffd.fd;
+}
+
+int dq_uffd_events(struct uffd_msg *events, int most)
+{
+    ssize_t n = read(uffd.fd, events, (size_t)most * sizeof(*events));
+
+    return n > 0 ? (int)((size_t)n / sizeof(*events)) : 0;
+}
+
+/* ---- ranges ---- */
+
+int dq_uffd_register(uintptr_t start, size_t length)
+{
+    struct uffdio_register r = {
+        .range = {start, length},
+        .mode = UFFDIO_REGISTER_MODE_MISSING | UFFDIO_REGISTER_MODE_WP,
+    };
+
+    /* A huge page would make 512 pages present that were granted to nobody. Without support
+     * for them the call fails, and there is nothing to prevent. */
+    madvise((void *)start, length, MADV_NOHUGEPAGE);
+    if (ioctl(uffd.fd, UFFDIO_REGISTER, &r) < 0) {
+        return -errno;
+    }
+    return r.ioctls & (UINT64_C(1) << _UFFDIO_WRITEPROTECT) ? 0 : -ENOSYS;
+}
+
+int dq_uffd_unregister(uintptr_t start, size_t length)
+{
+    struct uffdio_range r = {start, length};
+
+    return ioctl(uffd.fd, UFFDIO_UNREGISTER, &r) < 0 ? -errno : 0;
+}
+
+/* ---- pages ---- */
+
+/* The range is not (all) the pager's any more, or the process is ending. */
+static bool is_gone(int error)
+{
+    return error == ENOENT || error == ESRCH;
+}
+
+static _Noreturn void fail(const char *what, int error)
+{
+    if (error == ENOMEM) {
+        dq_node_fail("node %d has no memory left for the program's pages; use more nodes, or "
+                     "machines with more memory", dq_node_self());
+    }
+    dq_node_fail("node %d: the kernel refuses to %s a page: %s; this is a fault of dqemu or of "
+                 "the kernel", dq_node_self(), what, g_strerror(error));
+}
+
+void dq_uffd_wake(uintptr_t at, size_t pages)
+{
+    struct uffdio_range r = {at, pages * DQ_PAGE_SIZE};
+
+    if (ioctl(uffd.fd, UFFDIO_WAKE, &r) < 0) {
+        fail("wake the threads that wait for", errno);
+    }
+}
+
+/*
+ * One attempt after the other: EAGAIN without progress says that the kernel lost a race
+ * against another change of the same page table (a table freed or filled, the map changing),
+ * so that somebody else made progress; the loop ends when they pause for one system call.
+ * Returns 0 or an error other than EAGAIN.
+ */
+static int copy(uintptr_t at, const void *data, bool writable)
+{
+    struct uffdio_copy c;
+
+    do {
+        c = (struct uffdio_copy){
+            .dst = at,
+            .src = (uintptr_t)data,
+            .len = DQ_PAGE_SIZE,
+            .mode = writable ? 0 : UFFDIO_COPY_MODE_WP,
+        };
+        if (ioctl(uffd.fd, UFFDIO_COPY, &c) == 0) {
+            return 0;
+        }
+    } while (errno == EAGAIN);
+    return errno;
+}
+
+void dq_uffd_copy(uintptr_t at, const void *data, bool writable)
+{
+    int error = copy(at, data, writable);
+
+    if (error == EEXIST) {
+        dq_uffd_discard(at);
+        error = copy(at, data, writable);
+    }
+    if (error && !is_gone(error) && error != EEXIST) {
+        fail("install", error);
+    }
+    if (error) {
+        dq_uffd_wake(at, 1);
+    }
+}
+
+static void zero_one(uintptr_t at, bool writable)
+{
+    int error = copy(at, zeroes, writable);
+
+    if (error && error != EEXIST && !is_gone(error)) {
+        fail("install", error);
+    }
+    if (error) {
+        dq_uffd_wake(at, 1);
+    }
+}
+
+/* UFFDIO_ZEROPAGE has no mode for write-protected pages, and maps the kernel's one zero page. */
+static void zero_run(uintptr_t at, size_t pages)
+{
+    uintptr_t end = at + pages * DQ_PAGE_SIZE;
+    struct uffdio_zeropage z;
+
+    while (at < end) {
+        z = (struct uffdio_zeropage){.range = {at, end - at}};
+        if (ioctl(uffd.fd, UFFDIO_ZEROPAGE, &z) == 0) {
+            return;
+        }
+        if (errno == EAGAIN) {
+            at += z.zeropage > 0 ? (uintptr_t)z.zeropage : 0;
+        } else if (errno == EEXIST) {
+            dq_uffd_wake(at, 1);
+            at += DQ_PAGE_SIZE;
+        } else if (is_gone(errno)) {
+            /* The kernel wants the whole range in one mapping: the run may lie in two. */
+            zero_one(at, true);
+            at += DQ_PAGE_SIZE;
+        } else {
+            fail("install", errno);
+        }
+    }
+}
+
+void dq_uffd_zero(uintptr_t at, size_t pages, bool writable, bool soon)
+{
+    if (writable && !soon) {
+        zero_run(at, pages);
+        return;
+    }
+    for (size_t i = 0; i < pages; i++) {
+        zero_one(at + i * DQ_PAGE_SIZE, writable);
+    }
+}
+
+static void set_protection(uintptr_t at, uint64_t mode)
+{
+    struct uffdio_writeprotect w = {.range = {at, DQ_PAGE_SIZE}, .mode = mode};
+    int result;
+
+    do {
+        result = ioctl(uffd.fd, UFFDIO_WRITEPROTECT, &w);
+    } while (result < 0 && errno == EAGAIN); /* see copy() */
+    if (result < 0 && !is_gone(errno)) {
+        fail("protect", errno);
+    }
+    if (result < 0) {
+        dq_uffd_wake(at, 1);
+    }
+}
+
+void dq_uffd_protect(uintptr_t at)
+{
+    set_protection(at, UFFDIO_WRITEPROTECT_MODE_WP);
+}
+
+void dq_uffd_unprotect(uintptr_t at)
+{
+    set_protection(at, 0);
+}
+
+void dq_uffd_discard(uintptr_t at)
+{
+    void *p = (void *)at;
+    int result = madvise(p, DQ_PAGE_SIZE, MADV_DONTNEED);
+
+    if (result < 0 && errno == EINVAL) {
+        result = madvise(p, DQ_PAGE_SIZE, MADV_DONTNEED_LOCKED);
+    }
+    /* ENOMEM: nothing is mapped there. */
+    if (result < 0 && errno != ENOMEM) {
+        fail("discard", errno);
+    }
+}
+
+/*
+ * Through /proc/self/mem: it passes by the guest's protections, and it does not wait for a
+ * userfaultfd (the kernel fails the access instead), so the loop cannot wait for itself.
+ */
+bool dq_uffd_read(uintptr_t at, void *page)
+{
+    if (pread(uffd.mem, page, DQ_PAGE_SIZE, (off_t)at) == (ssize_t)DQ_PAGE_SIZE) {
+        return true;
+    }
+    memset(page, 0, DQ_PAGE_SIZE);
+    return false;
+}
+
+/* ---- which pages there are ---- */
+
+/* The kernel's own walk: fast over terabytes of nothing. */
+static int scan(uintptr_t start, uintptr_t end, void (*run)(void *arg, uintptr_t at, size_t pages),
+                void *arg)
+{
+    struct scan_region found[256];
+    struct scan_arg a = {
+        .size = sizeof(a),
+        .start = start,
+        .end = end,
+        .vec = (uintptr_t)found,
+        .vec_len = G_N_ELEMENTS(found),
+        .category_anyof_mask = SCAN_PRESENT | SCAN_SWAPPED,
+        .return_mask = SCAN_PRESENT | SCAN_SWAPPED,
+    };
+
+    while (a.start < end) {
+        int n = ioctl(uffd.pagemap, SCAN, &a);
+
+        if (n < 0) {
+            return -errno;
+        }
+        for (int i = 0; i < n; i++) {
+            run(arg, found[i].start, (found[i].end - found[i].start) / DQ_PAGE_SIZE);
+        }
+        a.start = a.walk_end;
+    }
+    return 0;
+}
+
+/* Page by page, for kernels without that walk. */
+static int read_pagemap(uintptr_t start, uintptr_t end,
+                        void (*run)(void *arg, uintptr_t at, size_t pages), void *arg)
+{
+    uint64_t entries[4096];
+
+    while (start < end) {
+        size_t want = MIN((end - start) / DQ_PAGE_SIZE, G_N_ELEMENTS(entries));
+        ssize_t n = pread(uffd.pagemap, entries, want * sizeof(*entries),
+                          (off_t)(start / DQ_PAGE_SIZE * sizeof(*entries)));
+        size_t got = n > 0 ? (size_t)n / sizeof(*entries) : 0;
+
+        if (got == 0) {
+            return n < 0 ? -errno : 0;
+        }
+        for (size_t i = 0; i < got; i++) {
+            if (entries[i] & PAGEMAP_CONTENT) {
+                run(arg, start + i * DQ_PAGE_SIZE, 1);
+            }
+        }
+        start += got * DQ_PAGE_SIZE;
+    }
+    return 0;
+}
+
+int dq_uffd_present(uintptr_t start, size_t length,
+                    void (*run)(void *arg, uintptr_t at, size_t pages), void *arg)
+{
+    int err = scan(start, start + length, run, arg);
+
+    return err == -ENOTTY ? read_pagemap(start, start + length, run, arg) : err;
+}

@@ -1,0 +1,64 @@
+/*
+ * What the pager asks of the kernel: userfaultfd, and reading guest memory without touching it.
+ *
+ * Addresses are host addresses, page-aligned. Open and close before and after all other use;
+ * the rest may be called by any thread at any time, and blocks no longer than a system call
+ * on memory does.
+ *
+ * A range may vanish or change under any of these calls: the guest maps and unmaps on other
+ * threads. A range that is not registered (any more) is therefore no error here: nothing is
+ * done to it, and whoever waits for it is woken, to find out what is there now.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef DQ_UFFD_H
+#define DQ_UFFD_H
+
+#include <linux/userfaultfd.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Opens what the functions below need. 0; -EPERM: not permitted; -ENOSYS: the kernel has not
+ * got it, or lacks write protection; or -errno. */
+int dq_uffd_open(void);
+void dq_uffd_close(void); /* also in a forked child: its memory is not the pager's */
+
+/* The descriptor: readable when there are events. */
+int dq_uffd_fd(void);
+/* The next events, at most `most`. How many; 0: none now. */
+int dq_uffd_events(struct uffd_msg *events, int most);
+
+int dq_uffd_register(uintptr_t start, size_t length);   /* 0 or -errno */
+int dq_uffd_unregister(uintptr_t start, size_t length); /* 0 or -errno; wakes who waits there */
+
+/*
+ * Make a page present with this content. Wakes. If the page is present already, it is
+ * replaced: only memory that was not registered when it was touched can be, and what the
+ * page's last writer sent is what the page holds.
+ */
+void dq_uffd_copy(uintptr_t at, const void *data, bool writable);
+/*
+ * Make pages present with zeroes, writable or not. Wakes. Those present already stay as they
+ * are: either they are what another fault has just brought, or they were touched before the
+ * range was registered, and by nobody else, or they would not be granted as untouched.
+ * `soon`: the page is about to be written, so give it memory of its own at once.
+ */
+void dq_uffd_zero(uintptr_t at, size_t pages, bool writable, bool soon);
+
+void dq_uffd_protect(uintptr_t at);   /* no thread writes to the page once this returns */
+void dq_uffd_unprotect(uintptr_t at); /* wakes */
+void dq_uffd_wake(uintptr_t at, size_t pages);
+void dq_uffd_discard(uintptr_t at); /* the page is absent once this returns */
+
+/*
+ * The content of a page, whatever its protection. An absent page reads as zeroes and false,
+ * without becoming present and without waiting for the pager.
+ */
+bool dq_uffd_read(uintptr_t at, void *page);
+
+/* Report, as runs, the pages of the range that have content (present or swapped out). */
+int dq_uffd_present(uintptr_t start, size_t length,
+                    void (*run)(void *arg, uintptr_t at, size_t pages), void *arg);
+
+#endif

@@ -1,0 +1,175 @@
+/*
+ * Placement, and the table of proxies' mailboxes.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "master/threads.h"
+
+#include <errno.h>
+#include <glib.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "proto/wire.h"
+
+/* Guards everything below. Innermost: nothing is taken under it, nothing waits under it. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+static struct {
+    int nodes, processors;
+    enum dq_placement placement;
+    int threads[DQ_MAX_NODES];
+} place = {.nodes = 1};
+
+static GHashTable *proxies; /* tid -> struct dq_proxy, not owned */
+
+void dq_place_init(int nodes, enum dq_placement placement, int processors)
+{
+    place.nodes = nodes;
+    place.placement = placement;
+    place.processors = MAX(processors, 1);
+    place.threads[0] = 1; /* the main thread */
+}
+
+static int least_loaded(void)
+{
+    int best = 0;
+
+    for (int n = 1; n < place.nodes; n++) {
+        if (place.threads[n] < place.threads[best]) {
+            best = n;
+        }
+    }
+    return best;
+}
+
+static int choose(void)
+{
+    switch (place.placement) {
+    case DQ_PLACEMENT_MASTER_ONLY:
+        return 0;
+    case DQ_PLACEMENT_PACK:
+        for (int n = 0; n < place.nodes; n++) {
+            if (place.threads[n] < place.processors) {
+                return n;
+            }
+        }
+        break;
+    case DQ_PLACEMENT_SPREAD:
+        break;
+    }
+    return least_loaded();
+}
+
+int dq_place_thread(void)
+{
+    int node;
+
+    pthread_mutex_lock(&lock);
+    node = choose();
+    place.threads[node]++;
+    pthread_mutex_unlock(&lock);
+    return node;
+}
+
+void dq_place_gone(int node)
+{
+    pthread_mutex_lock(&lock);
+    place.threads[node]--;
+    pthread_mutex_unlock(&lock);
+}
+
+void dq_place_moved(int from, int to)
+{
+    pthread_mutex_lock(&lock);
+    place.threads[from]--;
+    place.threads[to]++;
+    pthread_mutex_unlock(&lock);
+}
+
+void dq_proxy_open(struct dq_proxy *p, uint32_t tid, int node)
+{
+    p->tid = tid;
+    p->node = node;
+    p->word = 0;
+    p->first = NULL;
+    p->last = &p->first;
+    pthread_mutex_lock(&lock);
+    if (!proxies) {
+        proxies = g_hash_table_new(NULL, NULL);
+    }
+    g_hash_table_insert(proxies, GUINT_TO_POINTER(tid), p);
+    pthread_mutex_unlock(&lock);
+}
+
+void dq_proxy_close(struct dq_proxy *p)
+{
+    pthread_mutex_lock(&lock);
+    if (proxies) {
+        g_hash_table_remove(proxies, GUINT_TO_POINTER(p->tid));
+    }
+    pthread_mutex_unlock(&lock);
+    while (p->first) {
+        struct dq_mail *m = p->first;
+        p->first = m->next;
+        g_free(m);
+    }
+}
+
+struct dq_mail *dq_proxy_take(struct dq_proxy *p)
+{
+    struct dq_mail *m;
+
+    pthread_mutex_lock(&lock);
+    m = p->first;
+    if (m) {
+        p->first = m->next;
+        if (!p->first) {
+            p->last = &p->first;
+        }
+    } else {
+        __atomic_store_n(&p->word, 0, __ATOMIC_SEQ_CST);
+    }
+    pthread_mutex_unlock(&lock);
+    return m;
+}
+
+int dq_proxy_message(int from, unsigned type, const void *body, size_t length)
+{
+    struct dq_mail *m = g_malloc(sizeof(*m) + length);
+    struct dq_proxy *p;
+    uint32_t tid;
+
+    memcpy(&tid, body, sizeof(tid)); /* every such body begins with it */
+    m->next = NULL;
+    m->type = type;
+    m->length = length;
+    memcpy(m->body, body, length);
+
+    pthread_mutex_lock(&lock);
+    p = proxies ? g_hash_table_lookup(proxies, GUINT_TO_POINTER(tid)) : NULL;
+    if (!p || p->node != from) {
+        pthread_mutex_unlock(&lock);
+        g_free(m);
+        return -EPROTO;
+    }
+    *p->last = m;
+    p->last = &m->next;
+    if (!__atomic_exchange_n(&p->word, 1, __ATOMIC_SEQ_CST)) {
+        /* under the lock: the proxy may free its mailbox as soon as it has this mail */
+        syscall(SYS_futex, &p->word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+    }
+    pthread_mutex_unlock(&lock);
+    return 0;
+}
+
+void dq_threads_forked(void)
+{
+    pthread_mutex_init(&lock, NULL);
+    proxies = NULL;
+    place.nodes = 1;
+}

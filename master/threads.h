@@ -1,0 +1,63 @@
+/*
+ * Threads as the master sees them: where each one runs, and the mailboxes of the proxies.
+ *
+ * A thread that runs on a slave has a proxy on the master: a host thread that is that guest
+ * thread for the host's kernel. The slave's messages for it are put into its mailbox by the
+ * loop; the proxy takes them out in order. Master only.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef DQ_MASTER_THREADS_H
+#define DQ_MASTER_THREADS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "dqemu/config.h"
+
+/* ------------------------------------------------------------ placement */
+
+/* `processors`: how many guest threads a node takes at once (for "pack"). Before threads. */
+void dq_place_init(int nodes, enum dq_placement placement, int processors);
+/* Choose a node for a new thread, and count it there. Any thread; does not block. */
+int dq_place_thread(void);
+/* A thread of that node is gone, or moved to another. */
+void dq_place_gone(int node);
+void dq_place_moved(int from, int to);
+
+/* ------------------------------------------------------------ mailboxes */
+
+struct dq_mail {
+    struct dq_mail *next;
+    unsigned type; /* enum dq_msg */
+    size_t length;
+    _Alignas(8) unsigned char body[]; /* as received, the thread's number first */
+};
+
+struct dq_proxy {
+    uint32_t tid; /* set by dq_proxy_open() */
+    int node;     /* only this node may write to it */
+    uint32_t word; /* 0: the mailbox was empty; the proxy sleeps on it with the host's futex */
+    struct dq_mail *first, **last; /* guarded by the table's lock */
+};
+
+/* Messages for `tid` from `node` reach this mailbox from now on; it is the caller's memory. */
+void dq_proxy_open(struct dq_proxy *p, uint32_t tid, int node);
+/* No more; frees what is left in it. */
+void dq_proxy_close(struct dq_proxy *p);
+/*
+ * The oldest mail (the caller frees it with g_free), or NULL: then word is 0, and becomes 1,
+ * with a wake, when mail arrives. Does not block.
+ */
+struct dq_mail *dq_proxy_take(struct dq_proxy *p);
+
+/*
+ * A message from a slave to a proxy: SYSCALL, MASK, TAKE, EXIT, MOVE. On the loop. -EPROTO
+ * if there is no such thread on that node.
+ */
+int dq_proxy_message(int from, unsigned type, const void *body, size_t length);
+
+/* In a forked child: none of the threads exists here. */
+void dq_threads_forked(void);
+
+#endif

@@ -1,0 +1,103 @@
+/*
+ * Private to the TCP transport (tcp.c, tcp_join.c, tcp_link.c): what its parts share.
+ *
+ *     tcp.c       the table of operations, the wake-up of the loop, messages to oneself
+ *     tcp_join.c  listening, dialling, the handshake: until a peer is proved
+ *     tcp_link.c  one proved peer: frames out, frames in, its loss
+ *
+ * Everything is the loop thread's, except what a lock below guards and the atomics. No lock
+ * is held while a callback runs, and no two are ever held together.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef DQ_PROTO_TCP_H
+#define DQ_PROTO_TCP_H
+
+#include <glib.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/uio.h>
+
+#include "proto/auth.h"
+#include "proto/sendq.h"
+#include "proto/transport.h"
+
+struct event;
+
+enum dq_tcp_state { DQ_TCP_JOINING, DQ_TCP_UP, DQ_TCP_LOST };
+
+struct dq_tcp_link {
+    struct dq_transport *t;
+    int node;
+
+    pthread_mutex_t lock; /* guards the next five; the loop alone writes state and fd */
+    enum dq_tcp_state state;
+    int fd;
+    struct dq_sendq queue;
+    bool want_write; /* the queue has bytes that nothing will send until the loop is told */
+    int send_error;  /* errno of the first failed send: the link is as good as lost */
+
+    struct event *readable;
+    struct event *writable;
+    uint8_t *in; /* aligned as malloc does */
+    size_t in_size;
+    size_t in_start; /* first byte not yet delivered */
+    size_t in_end;   /* past the last byte received */
+};
+
+struct dq_transport {
+    struct dq_transport_config cfg;
+    char *build_id;
+    struct dq_transport_events events;
+    void *ctx;
+    struct event_base *base;
+
+    struct dq_tcp_link *links; /* cfg.nodes of them; the own one is unused */
+    uint64_t taken;            /* as in struct dq_auth_config */
+    int up;                    /* peers that have ever been up */
+    bool connecting;           /* connect has been called */
+    bool ready;                /* the callback has been called */
+
+    int wake_fd; /* eventfd: makes the loop look at what follows */
+    struct event *wake;
+    atomic_bool woken;      /* wake_fd is written and not yet read */
+    atomic_bool links_call; /* some link has want_write or send_error */
+
+    pthread_mutex_t self_lock; /* guards self_in */
+    GByteArray *self_in;       /* frames to oneself, each padded to 8 bytes */
+    GByteArray *self_out;      /* the loop's: those being delivered */
+
+    int listen_fd;
+    struct event *acceptable;
+    struct event *accept_again; /* timer, after descriptors ran out */
+    GQueue dialled;             /* struct dq_tcp_join, of peers this node connects to */
+    GQueue strangers;           /* struct dq_tcp_join, accepted and not yet proved; oldest first */
+    gint64 notes_since;         /* monotonic us: start of the current second of notes */
+    unsigned notes;             /* in that second */
+
+    atomic_uint_fast64_t bytes_in;
+    atomic_uint_fast64_t bytes_out;
+};
+
+/* tcp.c: makes the loop run its wake-up callback soon. Any thread. */
+void dq_tcp_wake(struct dq_transport *t);
+/* tcp.c: calls ready() if now is the time. */
+void dq_tcp_maybe_ready(struct dq_transport *t);
+
+/* tcp_join.c */
+int dq_tcp_join_listen(struct dq_transport *t, const char *address, uint16_t *port);
+int dq_tcp_join_dial(struct dq_transport *t, int node, const struct dq_peer_addr *addr);
+void dq_tcp_join_close(struct dq_transport *t);
+void dq_tcp_join_forked(struct dq_transport *t);
+
+/* tcp_link.c */
+void dq_tcp_link_init(struct dq_tcp_link *l, struct dq_transport *t, int node);
+/* The peer is proved; takes over the descriptor. */
+void dq_tcp_link_up(struct dq_tcp_link *l, int fd);
+int dq_tcp_link_send(struct dq_tcp_link *l, struct iovec *iov, int count, size_t length);
+/* The loop's share of what send could not do itself. */
+void dq_tcp_link_called(struct dq_tcp_link *l);
+void dq_tcp_link_lost(struct dq_tcp_link *l, const char *why);
+void dq_tcp_link_close(struct dq_tcp_link *l);
+
+#endif

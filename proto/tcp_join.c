@@ -1,0 +1,452 @@
+/*
+ * How TCP peers meet: listening, dialling, and the handshake, until a connection becomes a
+ * link or is dropped. The higher-numbered node of a pair connects to the lower-numbered one,
+ * so that all can join a master which can reach none of them by itself.
+ *
+ * A stranger costs one descriptor and one struct for at most handshake_ms, and at most
+ * MAX_STRANGERS of them exist.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* accept4 */
+#endif
+#include "proto/tcp.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* All peers of the largest cluster at once, and as many who are none. */
+#define MAX_STRANGERS (2 * DQ_MAX_NODES)
+/* Accepted in one turn of the loop. */
+#define ACCEPT_ROUNDS 16
+/* A flood of strangers must not become a flood of notes. */
+#define NOTES_PER_SECOND 20
+/* How long to leave the listener alone when there are no descriptors left. */
+static const struct timeval accept_pause = {0, 200 * 1000};
+
+/* "[" numeric IPv6 with scope "] port 65535" */
+#define NAME_BYTES 96
+
+struct dq_tcp_join {
+    struct dq_transport *t;
+    GQueue *home; /* dialled or strangers */
+    int fd;
+    int error;       /* errno of connect() itself, told from the loop */
+    bool connecting; /* the connection is not yet there */
+    struct dq_auth auth;
+    struct event *io;
+    struct event *deadline;
+    char name[NAME_BYTES]; /* the other end's address, for people */
+};
+
+/* ---- notes, names */
+
+static void __attribute__((format(printf, 2, 3)))
+note(struct dq_transport *t, const char *format, ...)
+{
+    gint64 now = g_get_monotonic_time();
+    char text[512];
+    va_list ap;
+
+    if (now - t->notes_since >= G_USEC_PER_SEC) {
+        t->notes_since = now;
+        t->notes = 0;
+    }
+    if (++t->notes > NOTES_PER_SECOND) {
+        return;
+    }
+    va_start(ap, format);
+    vsnprintf(text, sizeof(text), format, ap);
+    va_end(ap);
+    t->events.note(t->ctx, text);
+    if (t->notes == NOTES_PER_SECOND) {
+        t->events.note(t->ctx, "too many strangers: no more notes about them in this second");
+    }
+}
+
+static void name_of(char *to, const struct sockaddr *sa, socklen_t length)
+{
+    char host[64], port[16];
+
+    if (getnameinfo(sa, length, host, sizeof(host), port, sizeof(port),
+                    NI_NUMERICHOST | NI_NUMERICSERV)) {
+        strcpy(to, "an unknown address");
+        return;
+    }
+    snprintf(to, NAME_BYTES, "%s port %s", host, port);
+}
+
+/* Numeric address and port to a socket address. 0 or -EINVAL. */
+static int resolve(const char *address, uint16_t port, struct sockaddr_storage *sa,
+                   socklen_t *length)
+{
+    struct addrinfo hints = {
+        .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV,
+        .ai_socktype = SOCK_STREAM,
+    };
+    struct addrinfo *ai;
+    char service[16];
+
+    snprintf(service, sizeof(service), "%u", (unsigned)port);
+    if (getaddrinfo(address, service, &hints, &ai)) {
+        return -EINVAL;
+    }
+    memcpy(sa, ai->ai_addr, ai->ai_addrlen);
+    *length = ai->ai_addrlen;
+    freeaddrinfo(ai);
+    return 0;
+}
+
+/* ---- one connection */
+
+/*
+ * Keep-alive probes are answered by the peer's kernel: they find a dead machine or a cut
+ * cable (in half a minute), and leave a stopped process alone.
+ */
+static void tune(int fd)
+{
+    int on = 1, idle = 15, every = 5, probes = 3;
+
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &every, sizeof(every));
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof(probes));
+}
+
+/* Frees the join; its descriptor too, unless it was taken out before. */
+static void join_free(struct dq_tcp_join *j)
+{
+    g_queue_remove(j->home, j);
+    if (j->io) {
+        event_free(j->io);
+    }
+    if (j->deadline) {
+        event_free(j->deadline);
+    }
+    if (j->fd >= 0) {
+        close(j->fd);
+    }
+    g_free(j);
+}
+
+/* The connection comes to nothing; `why` is a clause about the other end. */
+static void join_failed(struct dq_tcp_join *j, bool proved, const char *why)
+{
+    struct dq_transport *t = j->t;
+    struct dq_tcp_link *l = NULL;
+    char text[384];
+
+    snprintf(text, sizeof(text), "%s", why);
+    if (proved || j->home == &t->dialled) {
+        l = &t->links[dq_auth_node(&j->auth)];
+    } else {
+        note(t, "dropped a connection from %s: %s", j->name, text);
+    }
+    join_free(j);
+    if (l) {
+        dq_tcp_link_lost(l, text);
+    }
+}
+
+static void join_done(struct dq_tcp_join *j)
+{
+    struct dq_transport *t = j->t;
+    struct dq_tcp_link *l = &t->links[dq_auth_node(&j->auth)];
+    int fd = j->fd;
+
+    j->fd = -1;
+    join_free(j);
+    t->taken |= UINT64_C(1) << l->node;
+    t->up++;
+    dq_tcp_link_up(l, fd);
+    dq_tcp_maybe_ready(t);
+}
+
+/* What the handshake has to say fits into the buffer of any new socket: no queue. */
+static bool send_due(struct dq_tcp_join *j)
+{
+    const void *bytes;
+    size_t length = dq_auth_take(&j->auth, &bytes);
+
+    return length == 0 || send(j->fd, bytes, length, MSG_NOSIGNAL) == (ssize_t)length;
+}
+
+static void on_connected(struct dq_tcp_join *j)
+{
+    socklen_t length = sizeof(j->error);
+    char why[256];
+
+    if (!j->error) {
+        getsockopt(j->fd, SOL_SOCKET, SO_ERROR, &j->error, &length);
+    }
+    if (j->error) {
+        snprintf(why, sizeof(why), "cannot be reached at %s: %s", j->name, g_strerror(j->error));
+        join_failed(j, false, why);
+        return;
+    }
+    j->connecting = false;
+    if (!send_due(j)) {
+        join_failed(j, false, "closed the connection during the handshake");
+    }
+}
+
+/* Feeds what has arrived. False: the join is no more. */
+static bool receive(struct dq_tcp_join *j)
+{
+    uint8_t bytes[sizeof(struct dq_hello)];
+    ssize_t n = recv(j->fd, bytes, dq_auth_wants(&j->auth), MSG_DONTWAIT);
+    enum dq_auth_result result;
+
+    if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
+        return true;
+    }
+    if (n <= 0) {
+        join_failed(j, false, "closed the connection during the handshake");
+        return false;
+    }
+    result = dq_auth_feed(&j->auth, bytes, n);
+    if (!send_due(j)) {
+        join_failed(j, false, "closed the connection during the handshake");
+        return false;
+    }
+    switch (result) {
+    case DQ_AUTH_MORE:
+        return true;
+    case DQ_AUTH_DONE:
+        join_done(j);
+        return false;
+    case DQ_AUTH_STRANGER:
+    case DQ_AUTH_REFUSED:
+        join_failed(j, result == DQ_AUTH_REFUSED, dq_auth_why(&j->auth));
+        return false;
+    }
+    return true;
+}
+
+static void on_io(evutil_socket_t fd, short what, void *arg)
+{
+    struct dq_tcp_join *j = arg;
+
+    (void)fd, (void)what;
+    if (!j->connecting) {
+        receive(j);
+        return;
+    }
+    event_free(j->io);
+    j->io = event_new(j->t->base, j->fd, EV_READ | EV_PERSIST, on_io, j);
+    event_add(j->io, NULL);
+    on_connected(j);
+}
+
+static void on_deadline(evutil_socket_t fd, short what, void *arg)
+{
+    struct dq_tcp_join *j = arg;
+    char why[256];
+
+    (void)fd, (void)what;
+    if (j->error) {
+        on_connected(j);
+    } else if (j->connecting) {
+        snprintf(why, sizeof(why), "cannot be reached at %s: no answer within %u ms", j->name,
+                 j->t->cfg.handshake_ms);
+        join_failed(j, false, why);
+    } else {
+        snprintf(why, sizeof(why), "did not finish the handshake within %u ms",
+                 j->t->cfg.handshake_ms);
+        join_failed(j, false, why);
+    }
+}
+
+/* Takes over `fd`. `error`: it cannot connect; to be told from the loop, soon. NULL: no random. */
+static struct dq_tcp_join *join_new(struct dq_transport *t, int fd, int peer,
+                                    const struct sockaddr *sa, socklen_t length, int error)
+{
+    bool dialled = peer >= 0;
+    struct dq_tcp_join *j = g_new0(struct dq_tcp_join, 1);
+    struct timeval limit = {t->cfg.handshake_ms / 1000, t->cfg.handshake_ms % 1000 * 1000};
+    struct timeval at_once = {0, 0};
+    struct dq_auth_config cfg = {
+        .role = dialled ? DQ_ROLE_CONNECTOR : DQ_ROLE_ACCEPTOR,
+        .node = t->cfg.node,
+        .nodes = t->cfg.nodes,
+        .secret = t->cfg.secret,
+        .build_id = t->build_id,
+        .peer = dialled ? peer : 0,
+        .taken = &t->taken,
+    };
+
+    j->t = t;
+    j->home = dialled ? &t->dialled : &t->strangers;
+    j->fd = fd;
+    j->error = error;
+    j->connecting = dialled;
+    g_queue_push_tail(j->home, j);
+    name_of(j->name, sa, length);
+    if (dq_auth_open(&j->auth, &cfg)) {
+        join_free(j);
+        return NULL;
+    }
+    tune(fd);
+    j->deadline = evtimer_new(t->base, on_deadline, j);
+    evtimer_add(j->deadline, error ? &at_once : &limit);
+    if (!error) {
+        j->io = event_new(t->base, fd, dialled ? EV_WRITE : EV_READ | EV_PERSIST, on_io, j);
+        event_add(j->io, NULL);
+    }
+    return j;
+}
+
+/* ---- dialling */
+
+int dq_tcp_join_dial(struct dq_transport *t, int node, const struct dq_peer_addr *addr)
+{
+    struct sockaddr_storage sa;
+    socklen_t length;
+    int err = resolve(addr->address, addr->port, &sa, &length);
+    int fd, refused = 0;
+
+    if (err) {
+        return err;
+    }
+    fd = socket(sa.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0) {
+        return -errno;
+    }
+    if (connect(fd, (struct sockaddr *)&sa, length) && errno != EINPROGRESS) {
+        refused = errno;
+    }
+    return join_new(t, fd, node, (struct sockaddr *)&sa, length, refused) ? 0 : -EIO;
+}
+
+/* ---- listening */
+
+static void on_accept_again(evutil_socket_t fd, short what, void *arg)
+{
+    struct dq_transport *t = arg;
+
+    (void)fd, (void)what;
+    event_add(t->acceptable, NULL);
+}
+
+static void drop_oldest_stranger(struct dq_transport *t)
+{
+    join_failed(g_queue_peek_head(&t->strangers), false,
+                "too many connections have not proved themselves, this one for longest");
+}
+
+static void on_acceptable(evutil_socket_t listen_fd, short what, void *arg)
+{
+    struct dq_transport *t = arg;
+
+    (void)what;
+    for (int i = 0; i < ACCEPT_ROUNDS; i++) {
+        struct sockaddr_storage sa;
+        socklen_t length = sizeof(sa);
+        int fd = accept4(listen_fd, (struct sockaddr *)&sa, &length,
+                         SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+        if (fd < 0) {
+            if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+                note(t, "cannot accept a connection: %s; trying again", g_strerror(errno));
+                event_del(t->acceptable);
+                evtimer_add(t->accept_again, &accept_pause);
+            }
+            return;
+        }
+        if (g_queue_get_length(&t->strangers) >= MAX_STRANGERS) {
+            drop_oldest_stranger(t);
+        }
+        if (!join_new(t, fd, -1, (struct sockaddr *)&sa, length, 0)) {
+            note(t, "dropped a connection: no random numbers from GnuTLS");
+        }
+    }
+}
+
+static int bind_and_listen(int fd, struct sockaddr_storage *sa, socklen_t *length, bool any_port)
+{
+    int on = 1;
+
+    /*
+     * A fixed port must not be refused because connections of an earlier run linger in
+     * TIME_WAIT. For a port of the kernel's choice the option would allow one that another
+     * process has bound and not yet listened on.
+     */
+    if (!any_port && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on))) {
+        return -errno;
+    }
+    if (bind(fd, (struct sockaddr *)sa, *length) || listen(fd, DQ_MAX_NODES) ||
+        getsockname(fd, (struct sockaddr *)sa, length)) {
+        return -errno;
+    }
+    return 0;
+}
+
+int dq_tcp_join_listen(struct dq_transport *t, const char *address, uint16_t *port)
+{
+    struct sockaddr_storage sa;
+    socklen_t length;
+    int err = resolve(address, *port, &sa, &length);
+    int fd;
+
+    if (err) {
+        return err;
+    }
+    fd = socket(sa.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0) {
+        return -errno;
+    }
+    err = bind_and_listen(fd, &sa, &length, *port == 0);
+    if (err) {
+        close(fd);
+        return err;
+    }
+    t->listen_fd = fd;
+    t->acceptable = event_new(t->base, fd, EV_READ | EV_PERSIST, on_acceptable, t);
+    t->accept_again = evtimer_new(t->base, on_accept_again, t);
+    event_add(t->acceptable, NULL);
+    *port = ntohs(sa.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&sa)->sin6_port
+                                           : ((struct sockaddr_in *)&sa)->sin_port);
+    return 0;
+}
+
+/* ---- the end */
+
+void dq_tcp_join_close(struct dq_transport *t)
+{
+    while (!g_queue_is_empty(&t->dialled)) {
+        join_free(g_queue_peek_head(&t->dialled));
+    }
+    while (!g_queue_is_empty(&t->strangers)) {
+        join_free(g_queue_peek_head(&t->strangers));
+    }
+    if (t->listen_fd >= 0) {
+        event_free(t->acceptable);
+        event_free(t->accept_again);
+        close(t->listen_fd);
+    }
+}
+
+static void close_fd(gpointer join, gpointer unused)
+{
+    (void)unused;
+    close(((struct dq_tcp_join *)join)->fd);
+}
+
+void dq_tcp_join_forked(struct dq_transport *t)
+{
+    g_queue_foreach(&t->dialled, close_fd, NULL);
+    g_queue_foreach(&t->strangers, close_fd, NULL);
+    if (t->listen_fd >= 0) {
+        close(t->listen_fd);
+    }
+}

@@ -1,0 +1,329 @@
+/*
+ * One proved peer over TCP: frames out from any thread, frames in on the loop, its loss.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "proto/tcp.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "proto/frame.h"
+
+/* Room for 30 pages with their frames: a burst is read with one system call. */
+#define IN_BYTES (128u * 1024)
+/* Less room than this behind a half-received frame is not worth a system call: move it down. */
+#define IN_LEAST (16u * 1024)
+/* Full buffers read before the other descriptors of the loop get their turn. */
+#define IN_ROUNDS 4
+/* Pieces in one writev: as much as a socket buffer takes at once. */
+#define OUT_PIECES 32
+
+void dq_tcp_link_init(struct dq_tcp_link *l, struct dq_transport *t, int node)
+{
+    l->t = t;
+    l->node = node;
+    l->fd = -1;
+    pthread_mutex_init(&l->lock, NULL);
+}
+
+/* ---- out */
+
+static ssize_t send_some(int fd, struct iovec *iov, int count)
+{
+    struct msghdr m = {.msg_iov = iov, .msg_iovlen = count};
+    ssize_t n;
+
+    do {
+        n = sendmsg(fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
+    } while (n < 0 && errno == EINTR);
+    return n < 0 && errno == EAGAIN ? 0 : n;
+}
+
+static void call_loop(struct dq_tcp_link *l)
+{
+    atomic_store(&l->t->links_call, true);
+    dq_tcp_wake(l->t);
+}
+
+int dq_tcp_link_send(struct dq_tcp_link *l, struct iovec *iov, int count, size_t length)
+{
+    ssize_t n = 0;
+    bool call = false;
+    int err = 0;
+
+    pthread_mutex_lock(&l->lock);
+    if (l->state == DQ_TCP_LOST || l->send_error) {
+        err = -ENOTCONN;
+    } else if (l->state == DQ_TCP_UP && l->queue.bytes == 0) {
+        n = send_some(l->fd, iov, count);
+        if (n < 0) {
+            l->send_error = errno;
+            err = -ENOTCONN;
+            call = true;
+        }
+    }
+    if (!err && (size_t)n < length) {
+        call = l->state == DQ_TCP_UP && l->queue.bytes == 0;
+        l->want_write |= call;
+        dq_sendq_push(&l->queue, iov, count, n);
+    }
+    pthread_mutex_unlock(&l->lock);
+    if (n > 0) {
+        atomic_fetch_add_explicit(&l->t->bytes_out, n, memory_order_relaxed);
+    }
+    if (call) {
+        call_loop(l);
+    }
+    return err;
+}
+
+/* Sends from the queue, and has the loop come back for the rest. On the loop. */
+static void flush(struct dq_tcp_link *l)
+{
+    struct iovec iov[OUT_PIECES];
+    ssize_t n = 0;
+
+    pthread_mutex_lock(&l->lock);
+    if (l->queue.bytes > 0 && !l->send_error) {
+        n = send_some(l->fd, iov, dq_sendq_peek(&l->queue, iov, OUT_PIECES));
+        if (n < 0) {
+            l->send_error = errno;
+        } else {
+            dq_sendq_drop(&l->queue, n);
+        }
+    }
+    if (l->queue.bytes > 0 && !l->send_error) {
+        event_add(l->writable, NULL);
+    }
+    pthread_mutex_unlock(&l->lock);
+    if (n > 0) {
+        atomic_fetch_add_explicit(&l->t->bytes_out, n, memory_order_relaxed);
+    } else if (n < 0) {
+        call_loop(l);
+    }
+}
+
+static void on_writable(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd, (void)what;
+    flush(arg);
+}
+
+/* ---- in */
+
+/* Bytes that the frame at in_start takes, as far as can be told yet. */
+static size_t frame_bytes(const struct dq_tcp_link *l)
+{
+    struct dq_frame f;
+
+    if (l->in_end - l->in_start < sizeof(f)) {
+        return sizeof(f);
+    }
+    memcpy(&f, l->in + l->in_start, sizeof(f));
+    return sizeof(f) + f.length;
+}
+
+static void move_down(struct dq_tcp_link *l)
+{
+    memmove(l->in, l->in + l->in_start, l->in_end - l->in_start);
+    l->in_end -= l->in_start;
+    l->in_start = 0;
+}
+
+/* Delivers the whole frames in the buffer. False if the link was lost. */
+static bool deliver(struct dq_tcp_link *l)
+{
+    struct dq_transport *t = l->t;
+    struct dq_frame f;
+    char why[96];
+
+    while (l->in_end - l->in_start >= sizeof(f)) {
+        memcpy(&f, l->in + l->in_start, sizeof(f));
+        if (dq_frame_check(&f)) {
+            snprintf(why, sizeof(why), "sent a malformed message (type %u, %u bytes)",
+                     (unsigned)f.type, (unsigned)f.length);
+            dq_tcp_link_lost(l, why);
+            return false;
+        }
+        if (l->in_end - l->in_start < sizeof(f) + f.length) {
+            break;
+        }
+        if (l->in_start % 8) {
+            /* Bodies are read as structs: they need their alignment. Odd lengths are rare. */
+            move_down(l);
+        }
+        t->events.message(t->ctx, l->node, f.type, l->in + l->in_start + sizeof(f), f.length);
+        l->in_start += sizeof(f) + f.length;
+    }
+    return true;
+}
+
+/* Frames seen so far are delivered; makes room for what comes, in whole and aligned. */
+static void make_room(struct dq_tcp_link *l)
+{
+    size_t need = frame_bytes(l);
+
+    if (l->in_start == l->in_end) {
+        l->in_start = l->in_end = 0;
+        if (l->in_size > IN_BYTES) {
+            l->in = g_realloc(l->in, IN_BYTES);
+            l->in_size = IN_BYTES;
+        }
+    }
+    if (l->in_start > 0 &&
+        (l->in_start + need > l->in_size || l->in_size - l->in_end < IN_LEAST)) {
+        move_down(l);
+    }
+    if (need > l->in_size) {
+        l->in = g_realloc(l->in, need);
+        l->in_size = need;
+    }
+}
+
+/* Locked, because send on another thread may be the one that notices. */
+static int send_error(struct dq_tcp_link *l)
+{
+    pthread_mutex_lock(&l->lock);
+    int e = l->send_error;
+    pthread_mutex_unlock(&l->lock);
+    return e;
+}
+
+static void lost_by(struct dq_tcp_link *l, int error)
+{
+    char why[96];
+
+    if (error == 0) {
+        dq_tcp_link_lost(l, l->in_start == l->in_end
+                                ? "connection closed"
+                                : "connection closed in the middle of a message");
+    } else if (error == ECONNRESET || error == EPIPE) {
+        dq_tcp_link_lost(l, "connection reset");
+    } else {
+        snprintf(why, sizeof(why), "connection failed: %s", g_strerror(error));
+        dq_tcp_link_lost(l, why);
+    }
+}
+
+/* One read. True if there is probably more. */
+static bool receive(struct dq_tcp_link *l)
+{
+    ssize_t n;
+    size_t room;
+
+    make_room(l);
+    room = l->in_size - l->in_end;
+    n = recv(l->fd, l->in + l->in_end, room, MSG_DONTWAIT);
+    if (n > 0) {
+        atomic_fetch_add_explicit(&l->t->bytes_in, n, memory_order_relaxed);
+        l->in_end += n;
+        return deliver(l) && (size_t)n == room;
+    }
+    if (n == 0) {
+        /* A send that met the reset has eaten its error; what is left looks like an end. */
+        lost_by(l, send_error(l));
+    } else if (errno == EINTR) {
+        return true;
+    } else if (errno != EAGAIN) {
+        lost_by(l, errno);
+    }
+    return false;
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd, (void)what;
+    for (int i = 0; i < IN_ROUNDS && receive(arg); i++) {
+    }
+}
+
+/* ---- life */
+
+void dq_tcp_link_up(struct dq_tcp_link *l, int fd)
+{
+    l->in = g_malloc(IN_BYTES);
+    l->in_size = IN_BYTES;
+    l->readable = event_new(l->t->base, fd, EV_READ | EV_PERSIST, on_readable, l);
+    l->writable = event_new(l->t->base, fd, EV_WRITE, on_writable, l);
+    event_add(l->readable, NULL);
+    pthread_mutex_lock(&l->lock);
+    l->fd = fd;
+    l->state = DQ_TCP_UP;
+    pthread_mutex_unlock(&l->lock);
+    flush(l);
+}
+
+/* Everything but the lock, which a late sender may still take. */
+static void release(struct dq_tcp_link *l)
+{
+    if (l->readable) {
+        event_free(l->readable);
+        event_free(l->writable);
+        l->readable = l->writable = NULL;
+    }
+    pthread_mutex_lock(&l->lock);
+    l->state = DQ_TCP_LOST;
+    if (l->fd >= 0) {
+        close(l->fd);
+        l->fd = -1;
+    }
+    dq_sendq_clear(&l->queue);
+    pthread_mutex_unlock(&l->lock);
+    g_clear_pointer(&l->in, g_free);
+    l->in_start = l->in_end = 0;
+}
+
+void dq_tcp_link_lost(struct dq_tcp_link *l, const char *why)
+{
+    if (l->state == DQ_TCP_LOST) {
+        return;
+    }
+    release(l);
+    l->t->taken |= UINT64_C(1) << l->node;
+    l->t->events.lost(l->t->ctx, l->node, why);
+}
+
+/* A send has failed, perhaps on another thread: reads what the peer still said, then ends it. */
+static void end_if_broken(struct dq_tcp_link *l)
+{
+    int error = send_error(l);
+
+    if (!error) {
+        return;
+    }
+    while (l->state == DQ_TCP_UP && receive(l)) {
+    }
+    lost_by(l, error);
+}
+
+
+void dq_tcp_link_called(struct dq_tcp_link *l)
+{
+    bool write;
+
+    pthread_mutex_lock(&l->lock);
+    write = l->want_write;
+    l->want_write = false;
+    pthread_mutex_unlock(&l->lock);
+    if (l->state != DQ_TCP_UP) {
+        return;
+    }
+    if (write) {
+        flush(l);
+    }
+    end_if_broken(l);
+}
+
+void dq_tcp_link_close(struct dq_tcp_link *l)
+{
+    if (l->state == DQ_TCP_UP) {
+        flush(l);
+    }
+    release(l);
+    pthread_mutex_destroy(&l->lock);
+}

@@ -1,0 +1,89 @@
+/*
+ * The transport: how messages get from node to node. One table of operations; TCP stands
+ * behind it today, RDMA can stand beside it.
+ *
+ * Promises to the layers above: messages from one node to another arrive once, in the order
+ * sent, whole (dq_frame_check() has passed); nothing is promised between different pairs of
+ * nodes. A node may send to itself: such a message is delivered from the loop, never from
+ * within send, in order.
+ *
+ * Threads: create, listen, connect and destroy on the loop's thread (or before the loop
+ * runs); send and traffic on any thread, they never block (what the peer cannot take yet is
+ * copied and queued). Callbacks come on the loop's thread only, must not block and must not
+ * call destroy.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef DQ_PROTO_TRANSPORT_H
+#define DQ_PROTO_TRANSPORT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proto/wire.h"
+
+struct event_base;
+struct dq_transport;
+
+struct dq_transport_config {
+    int node;               /* this node */
+    int nodes;              /* how many there are */
+    uint8_t secret[32];     /* of this run; never sent */
+    const char *build_id;   /* compared in the handshake; shorter than DQ_BUILD_ID_SIZE */
+    unsigned handshake_ms;  /* an unauthenticated connection lives this long */
+};
+
+struct dq_peer_addr {
+    char address[64]; /* numeric */
+    uint16_t port;
+};
+
+struct dq_transport_events {
+    /* All peers are connected and have proved who they are. Called once. */
+    void (*ready)(void *ctx);
+    /*
+     * A message. body: `length` bytes as in the frame, valid during the call only. For a
+     * message with a page, the page is the last DQ_PAGE_SIZE bytes of the body.
+     */
+    void (*message)(void *ctx, int from, unsigned type, const void *body, size_t length);
+    /* A peer is gone or misbehaves; `why` is one clause for the user. Called once per peer. */
+    void (*lost)(void *ctx, int node, const char *why);
+    /* Something worth a line in a verbose log (refused strangers, ...). */
+    void (*note)(void *ctx, const char *text);
+};
+
+struct dq_transport_ops {
+    const char *name;
+    /* NULL with errno: EINVAL for a configuration that cannot be, or want of descriptors. */
+    struct dq_transport *(*create)(struct event_base *base, const struct dq_transport_config *cfg,
+                                   const struct dq_transport_events *events, void *ctx);
+    /* Bind; *port 0: any, set on return. 0 or -errno. */
+    int (*listen)(struct dq_transport *t, const char *address, uint16_t *port);
+    /* Start connecting to all peers (an array of cfg.nodes, own entry unused). 0 or -errno. */
+    int (*connect)(struct dq_transport *t, const struct dq_peer_addr *peers);
+    /*
+     * body: the fixed body, then any trailing bytes but the page. page: NULL, or the
+     * DQ_PAGE_SIZE bytes to place at the end. Any thread. 0, or -ENOTCONN once the peer is lost.
+     * A message to a peer that is still connecting waits for it. A frame that dq_frame_check()
+     * would refuse is the caller's bug and aborts the process.
+     */
+    int (*send)(struct dq_transport *t, int to, unsigned type, const void *body, size_t length,
+                const void *page);
+    /* Bytes sent and received since the start, all peers together. */
+    void (*traffic)(struct dq_transport *t, uint64_t *bytes_in, uint64_t *bytes_out);
+    /*
+     * Offers the network what is still queued, once, then closes. Who needs its last words to
+     * arrive waits for the peer to close first. No other thread may be in send.
+     */
+    void (*destroy)(struct dq_transport *t);
+    /*
+     * In a forked child, in place of destroy: closes the descriptors and nothing else. Takes no
+     * lock and leaves the event base alone, whose epoll instance is the parent's too.
+     */
+    void (*forked)(struct dq_transport *t);
+};
+
+extern const struct dq_transport_ops dq_transport_tcp;
+
+#endif

@@ -1,0 +1,235 @@
+/*
+ * Every message that travels between nodes: its number, layout and direction.
+ *
+ * Byte order: all integers are little-endian; hosts of the other order are refused at build
+ * time. A message is a struct dq_frame, then the fixed body named in DQ_MESSAGES, then (where
+ * the table says so) trailing bytes. Nothing in a message is believed before dq_frame_check()
+ * has compared its length with this table.
+ *
+ * Units: addresses are guest addresses in bytes, pages are guest page numbers
+ * (address >> DQ_PAGE_BITS), lengths are bytes, counts are pages unless said otherwise.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef DQ_PROTO_WIRE_H
+#define DQ_PROTO_WIRE_H
+
+#include <assert.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define DQ_PROTO_VERSION 1u
+#define DQ_PROTO_MAGIC 0x756d657164ull /* "dqemu" */
+
+#define DQ_PAGE_BITS 12
+#define DQ_PAGE_SIZE (1u << DQ_PAGE_BITS)
+#define DQ_MAX_NODES 64
+
+/* The longest body: a thread's state with every vector register in use, or a list of runs. */
+#define DQ_MAX_BODY (1u << 20)
+
+static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the wire format is little-endian");
+
+struct dq_frame {
+    uint32_t length; /* bytes that follow this header */
+    uint16_t type;   /* enum dq_msg */
+    uint16_t zero;
+};
+static_assert(sizeof(struct dq_frame) == 8, "dq_frame");
+
+/*
+ * The handshake, before any frame: hello both ways, the connector's proof, the acceptor's
+ * verdict (proto/auth.h). Its layout is the same in every version of the protocol, version
+ * field included, so that nodes of different versions can still prove who they are and then
+ * refuse each other by name.
+ */
+#define DQ_BUILD_ID_SIZE 72 /* with its NUL */
+
+enum dq_role { DQ_ROLE_CONNECTOR = 1, DQ_ROLE_ACCEPTOR = 2 };
+
+/* Both ways: the connector's first, the acceptor's in answer to it. */
+struct dq_hello {
+    uint64_t magic;   /* DQ_PROTO_MAGIC */
+    uint32_t version; /* DQ_PROTO_VERSION of the sender */
+    uint16_t role;    /* enum dq_role of the sender */
+    uint16_t nodes;   /* how many the sender counts in this run */
+    uint16_t node;    /* the sender */
+    uint16_t peer;    /* connector: whom it means to reach; acceptor: as in the hello it got */
+    uint32_t zero;
+    uint8_t nonce[32];
+    char build[DQ_BUILD_ID_SIZE]; /* NUL-terminated, the rest NUL */
+};
+static_assert(sizeof(struct dq_hello) == 128, "dq_hello");
+static_assert(offsetof(struct dq_hello, version) == 8, "dq_hello.version");
+static_assert(offsetof(struct dq_hello, nonce) == 24, "dq_hello.nonce");
+
+/* Connector -> acceptor. */
+struct dq_proof {
+    uint8_t mac[32];
+};
+static_assert(sizeof(struct dq_proof) == 32, "dq_proof");
+
+enum dq_verdict_code {
+    DQ_VERDICT_OK,     /* with the acceptor's own proof */
+    DQ_VERDICT_SECRET, /* your proof is wrong; no proof of mine */
+    DQ_VERDICT_PLACE,  /* your number is taken or not expected here; with my proof */
+};
+/* Acceptor -> connector. Frames follow after DQ_VERDICT_OK, the end of the connection after others. */
+struct dq_verdict {
+    uint32_t code; /* enum dq_verdict_code */
+    uint32_t zero;
+    uint8_t mac[32];
+};
+static_assert(sizeof(struct dq_verdict) == 40, "dq_verdict");
+
+/*
+ * Bodies.
+ */
+
+/* Coherence: see the table in dqemu/coherence.h. */
+struct dq_msg_page {
+    uint64_t page;
+    uint32_t count; /* GRANT_ZERO, OWN, RESET: pages of the run; WAIT: replies to expect */
+    uint16_t node;  /* FETCH_*, INV: the requester that gets the answer (DQ_NODE_MAP: the home) */
+    uint16_t flags; /* GRANT_ZERO: which page of the run was asked for (0: the first); else zero */
+};
+static_assert(sizeof(struct dq_msg_page) == 16, "dq_msg_page");
+#define DQ_NODE_MAP 0xffffu /* in place of a requester: the answer to an INV goes to the home */
+
+/* A request about a range of pages, and its answer. */
+struct dq_msg_range {
+    uint64_t page;
+    uint64_t count;
+    uint64_t cookie; /* chosen by who asks, returned with the answer */
+};
+static_assert(sizeof(struct dq_msg_range) == 24, "dq_msg_range");
+
+struct dq_run {
+    uint64_t page;
+    uint64_t count;
+};
+
+/* The memory map: applied by every node but the master, which sends it. */
+enum dq_map_op {
+    DQ_MAP_SET,     /* the range is mapped with `flags` */
+    DQ_MAP_FORBID,  /* the range is not mapped: no access, no new faults */
+    DQ_MAP_FOREIGN, /* mapped with `flags`, but usable on the master alone */
+};
+struct dq_msg_map {
+    uint64_t cookie;
+    uint64_t start;  /* bytes */
+    uint64_t length; /* bytes */
+    uint32_t op;     /* enum dq_map_op */
+    uint32_t flags;  /* page flags of the emulator; opaque outside qemu/glue */
+};
+static_assert(sizeof(struct dq_msg_map) == 32, "dq_msg_map");
+
+struct dq_msg_cookie {
+    uint64_t cookie;
+};
+static_assert(sizeof(struct dq_msg_cookie) == 8, "dq_msg_cookie");
+
+/* A thread, named by its guest tid (the host tid of its proxy on the master). */
+struct dq_msg_thread {
+    uint32_t tid;
+    uint32_t arg; /* EXIT: status; TAKE: 1 if a synchronous signal follows; else zero */
+};
+static_assert(sizeof(struct dq_msg_thread) == 8, "dq_msg_thread");
+
+struct dq_msg_syscall {
+    uint32_t tid;
+    uint32_t number;
+    uint64_t arg[8];
+};
+static_assert(sizeof(struct dq_msg_syscall) == 72, "dq_msg_syscall");
+
+struct dq_msg_result {
+    uint32_t tid;
+    uint32_t signals; /* signal frames that follow */
+    int64_t value;    /* as do_syscall returned it */
+    uint64_t mask;    /* the thread's signal mask after those frames; valid if signals > 0 */
+};
+static_assert(sizeof(struct dq_msg_result) == 24, "dq_msg_result");
+
+struct dq_msg_mask {
+    uint32_t tid;
+    uint32_t zero;
+    uint64_t mask;
+};
+static_assert(sizeof(struct dq_msg_mask) == 16, "dq_msg_mask");
+
+/* Futexes: see dqemu/futex.h. */
+struct dq_msg_futex {
+    uint64_t addr;
+    uint64_t cookie; /* names the request at its sender; the answer returns it */
+    uint32_t count;  /* WAKE: how many at most; WOKEN: how many; REGISTERED: 1 if alone */
+    uint32_t bitset; /* WAKE: which waiters; WOKEN, REVOKED: DQ_FUTEX_IDLE, DQ_FUTEX_ALONE */
+};
+static_assert(sizeof(struct dq_msg_futex) == 24, "dq_msg_futex");
+#define DQ_FUTEX_IDLE 1u  /* to the master: nobody waits here, forget this node's interest */
+#define DQ_FUTEX_ALONE 2u /* from the master: no other node is interested, the lease is yours */
+#define DQ_FUTEX_BY_MASTER (1ull << 63) /* in a cookie: the master asked, not a node */
+
+/*
+ * X(NAME, body, trailing, direction and meaning). Trailing: 0 none; DQ_PAGE_SIZE exactly one
+ * page; DQ_ANY up to DQ_MAX_BODY in all.
+ */
+#define DQ_ANY 0xffffffffu
+#define DQ_MESSAGES(X)                                                                             \
+    /* requester -> home */                                                                        \
+    X(GET_S, dq_msg_page, 0, "a copy to read, please")                                             \
+    X(GET_X, dq_msg_page, 0, "the page to write, please")                                          \
+    X(DONE, dq_msg_page, 0, "the transaction is over, the entry may move on")                      \
+    /* home -> requester */                                                                        \
+    X(GRANT_ZERO, dq_msg_page, 0, "a run of untouched pages is yours to write: zeroes")            \
+    X(GRANT_UP, dq_msg_page, 0, "you hold it already: it is yours to write")                       \
+    X(WAIT, dq_msg_page, 0, "it is yours once this many holders have answered you")                \
+    /* home -> holder */                                                                           \
+    X(FETCH_S, dq_msg_page, 0, "send the requester a copy, keep yours to read")                    \
+    X(FETCH_X, dq_msg_page, 0, "send the requester the page, drop yours")                          \
+    X(INV, dq_msg_page, 0, "drop your copy, tell the requester (or the home)")                     \
+    /* holder -> requester */                                                                      \
+    X(DATA_S, dq_msg_page, DQ_PAGE_SIZE, "a copy to read")                                         \
+    X(DATA_X, dq_msg_page, DQ_PAGE_SIZE, "the page; counts as one answer")                         \
+    X(ACK, dq_msg_page, 0, "my copy is gone")                                                      \
+    /* holder -> home */                                                                           \
+    X(RACK, dq_msg_page, 0, "my copy is gone, for the map's reset")                                \
+    /* master -> home, and back */                                                                 \
+    X(OWN, dq_msg_range, 0, "these pages are the master's, exclusively; count = pages")            \
+    X(RESET, dq_msg_range, 0, "forget these pages: untouched from now on")                         \
+    X(RESET_DONE, dq_msg_range, 0, "home -> master: nobody holds any of them")                     \
+    X(LIST, dq_msg_range, 0, "which of your pages does the sender not hold?")                      \
+    X(LISTED, dq_msg_range, DQ_ANY, "struct dq_run each; count = 1 if more follow")                \
+    /* master -> every node, and back: the memory map */                                           \
+    X(MAP, dq_msg_map, 0, "apply, then answer MAPPED")                                             \
+    X(MAPPED, dq_msg_cookie, 0, "applied")                                                         \
+    X(GLOBALS, dq_msg_cookie, DQ_ANY, "what the loader set up; answered by MAPPED")                \
+    /* threads: master -> slave */                                                                 \
+    X(START, dq_msg_thread, DQ_ANY, "run this thread; its state follows")                          \
+    X(RESULT, dq_msg_result, DQ_ANY, "a syscall's result, or the answer to TAKE; frames follow")   \
+    X(KICK, dq_msg_thread, 0, "a signal is pending: ask with TAKE")                                \
+    /* threads: slave -> master */                                                                 \
+    X(SYSCALL, dq_msg_syscall, DQ_ANY, "execute; a clone or fork carries the thread's state")      \
+    X(MASK, dq_msg_mask, 0, "the thread's signal mask from now on; no answer")                     \
+    X(TAKE, dq_msg_thread, DQ_ANY, "which signals are pending? A synchronous one may follow")      \
+    X(EXIT, dq_msg_thread, 0, "the thread ends")                                                   \
+    X(MOVE, dq_msg_thread, DQ_ANY, "the thread goes on at the master; its state follows")          \
+    /* futexes */                                                                                  \
+    X(FUTEX_REGISTER, dq_msg_futex, 0, "node -> master: threads here will wait on addr")           \
+    X(FUTEX_REGISTERED, dq_msg_futex, 0, "master -> node: count = 1: you are alone (lease)")       \
+    X(FUTEX_REVOKE, dq_msg_futex, 0, "master -> node: the lease ends, others are interested")      \
+    X(FUTEX_REVOKED, dq_msg_futex, 0, "node -> master: from now on wakes come to you")             \
+    X(FUTEX_WAKE, dq_msg_futex, 0, "node -> master, and master -> interested node")                \
+    X(FUTEX_WOKEN, dq_msg_futex, 0, "the answer to either; count = threads woken")                 \
+    /* the run */                                                                                  \
+    X(END, dq_msg_cookie, 0, "master -> slave: the guest has ended; report and leave")
+
+enum dq_msg {
+    DQ_MSG_NONE,
+#define X(name, body, trailing, help) DQ_MSG_##name,
+    DQ_MESSAGES(X)
+#undef X
+        DQ_MSG_COUNT
+};
+
+#endif

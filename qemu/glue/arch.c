@@ -1,0 +1,46 @@
+/*
+ * What differs between instruction sets: how a system call's result gets into registers, as
+ * each linux-user/<isa>/cpu_loop.c does it. Another instruction set adds its lines here.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "internal.h"
+
+#if defined(TARGET_AARCH64)
+
+#define SYSCALL_LENGTH 4 /* svc #0 */
+
+void dq_arch_syscall_result(CPUArchState *env, abi_long ret)
+{
+    if (ret == -QEMU_ERESTARTSYS) {
+        env->pc -= SYSCALL_LENGTH;
+    } else if (ret != -QEMU_ESIGRETURN) {
+        env->xregs[0] = ret;
+    }
+}
+
+void dq_arch_syscall_interrupted(CPUArchState *env)
+{
+    env->pc += SYSCALL_LENGTH;
+    env->xregs[0] = -TARGET_EINTR;
+}
+
+bool dq_arch_prctl_is_local(abi_long option)
+{
+    switch (option) {
+    case 50: /* PR_SVE_SET_VL */
+    case 51: /* PR_SVE_GET_VL */
+    case 54: /* PR_PAC_RESET_KEYS */
+    case 55: /* PR_SET_TAGGED_ADDR_CTRL */
+    case 56: /* PR_GET_TAGGED_ADDR_CTRL */
+    case 63: /* PR_SME_SET_VL */
+    case 64: /* PR_SME_GET_VL */
+        return true;
+    default:
+        return false;
+    }
+}
+
+#else
+#error "dqemu does not know this instruction set yet: see qemu/README.md"
+#endif

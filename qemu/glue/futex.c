@@ -1,0 +1,359 @@
+/*
+ * The futex system call over all nodes: QEMU's do_futex() asks here first.
+ *
+ * Until the cluster is engaged, and for foreign memory always, the host's kernel does it on
+ * the master. A thread that already waits in the kernel when the cluster is engaged stays
+ * there; the service is told of its address and wakes it there.
+ *
+ * Requeueing wakes instead (a spurious wake-up is always allowed); the operations with
+ * priority inheritance are executed by the kernel on the master.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "internal.h"
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include "user/safe-syscall.h"
+#include "dqemu/futex.h"
+#include "master/futex.h"
+
+/* Guards `hosted`, and the decision between kernel and service. Innermost. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static GHashTable *hosted; /* host thread -> guest address it waits on in the kernel */
+
+static void send_futex(void *ctx, int to, unsigned type, const struct dq_msg_futex *m)
+{
+    dq_node_send(to, type, m, sizeof(*m));
+}
+
+/* Threads that have waited in the kernel since before; on the master's loop. */
+static uint32_t wake_hosted(void *arg, uint64_t addr, uint32_t count, uint32_t bitset)
+{
+    long n = syscall(SYS_futex, g2h_untagged(addr), FUTEX_WAKE_BITSET | FUTEX_PRIVATE_FLAG,
+                     MIN(count, (uint32_t)INT_MAX), NULL, NULL, bitset);
+    return MAX(n, 0);
+}
+
+void dq_futex_open(void)
+{
+    static const struct dq_futex_ops ops = {.send = send_futex};
+
+    hosted = g_hash_table_new(NULL, NULL);
+    dq_futex_init(&ops, NULL);
+    if (!dq_on_slave()) {
+        dq_futex_master_open(dq_config.nodes, &ops, NULL);
+        dq_futex_set_legacy_wake(wake_hosted, NULL);
+    }
+}
+
+void dq_futex_engage(void)
+{
+    GHashTableIter i;
+    gpointer addr;
+
+    pthread_mutex_lock(&lock);
+    g_hash_table_iter_init(&i, hosted);
+    while (g_hash_table_iter_next(&i, NULL, &addr)) {
+        dq_futex_legacy((uintptr_t)addr);
+    }
+    qatomic_set(&dq_engaged, true);
+    pthread_mutex_unlock(&lock);
+}
+
+void dq_futex_in_child(void)
+{
+    pthread_mutex_init(&lock, NULL);
+    dq_futex_forked();
+}
+
+/* ---------------------------------------------------------------- waiting */
+
+static bool get_timespec(bool time64, abi_ulong from, struct timespec *to)
+{
+    if (time64) {
+        struct target__kernel_timespec *t;
+
+        if (!lock_user_struct(VERIFY_READ, t, from, 1)) {
+            return false;
+        }
+        __get_user(to->tv_sec, &t->tv_sec);
+        to->tv_nsec = (abi_long)tswap64(t->tv_nsec);
+        unlock_user_struct(t, from, 0);
+    } else {
+        struct target_timespec *t;
+
+        if (!lock_user_struct(VERIFY_READ, t, from, 1)) {
+            return false;
+        }
+        __get_user(to->tv_sec, &t->tv_sec);
+        __get_user(to->tv_nsec, &t->tv_nsec);
+        unlock_user_struct(t, from, 0);
+    }
+    return true;
+}
+
+/* The time at which to give up, on `clock`; absolute already for WAIT_BITSET. 0 or -errno. */
+static int deadline(int op, bool time64, abi_ulong timeout, struct timespec *at)
+{
+    int base_op = op & FUTEX_CMD_MASK;
+    struct timespec now;
+
+    if (!get_timespec(time64, timeout, at)) {
+        return -TARGET_EFAULT;
+    }
+    if (at->tv_sec < 0 || at->tv_nsec < 0 || at->tv_nsec >= 1000000000) {
+        return -TARGET_EINVAL;
+    }
+    if (base_op == FUTEX_WAIT) {
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        at->tv_sec += now.tv_sec;
+        at->tv_nsec += now.tv_nsec;
+        if (at->tv_nsec >= 1000000000) {
+            at->tv_nsec -= 1000000000;
+            at->tv_sec++;
+        }
+    }
+    return 0;
+}
+
+/* Sleep until woken (0), too late, or interrupted: -errno, or -QEMU_ERESTARTSYS. */
+static int sleep_on(struct dq_futex_waiter *w, int op, const struct timespec *at)
+{
+    int host_op = FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG | (op & FUTEX_CLOCK_REALTIME);
+
+    for (;;) {
+        long ret;
+
+        if (qatomic_load_acquire(&w->word)) {
+            return 0;
+        }
+        ret = safe_syscall(SYS_futex, &w->word, host_op, 0, at, NULL, FUTEX_BITSET_MATCH_ANY);
+        if (ret == -1 && errno == QEMU_ERESTARTSYS) {
+            return -QEMU_ERESTARTSYS;
+        }
+        if (ret == -1 && (errno == ETIMEDOUT || errno == EINTR)) {
+            return get_errno(ret);
+        }
+    }
+}
+
+/*
+ * On a slave only kicks interrupt, and whether there is a handler, and one that restarts the
+ * call, is not known yet: step back, and let the frame decide.
+ */
+static int interrupted(int err, bool timed)
+{
+    if (dq_on_slave() && (err == -TARGET_EINTR || err == -QEMU_ERESTARTSYS)) {
+        dq_this_thread()->interrupted = timed ? 2 : 1;
+        return -QEMU_ERESTARTSYS;
+    }
+    return err;
+}
+
+static int futex_wait(abi_ulong uaddr, int op, uint32_t val, bool time64, abi_ulong timeout,
+                      uint32_t bitset)
+{
+    struct dq_futex_waiter w;
+    struct timespec at;
+    int err;
+
+    if (!bitset) {
+        return -TARGET_EINVAL;
+    }
+    if (timeout) {
+        err = deadline(op, time64, timeout, &at);
+        if (err) {
+            return err;
+        }
+    }
+    dq_futex_enter(&w, uaddr, bitset);
+    do {
+        if (qatomic_read((uint32_t *)g2h_untagged(uaddr)) != tswap32(val)) {
+            dq_futex_leave(&w);
+            return -TARGET_EAGAIN;
+        }
+    } while (!dq_futex_commit(&w));
+    err = sleep_on(&w, op, timeout ? &at : NULL);
+    return dq_futex_leave(&w) ? 0 : interrupted(err, timeout != 0);
+}
+
+/* ---------------------------------------------------------------- FUTEX_WAKE_OP */
+
+static uint32_t op_result(unsigned op, uint32_t old, uint32_t arg)
+{
+    switch (op) {
+    case FUTEX_OP_SET:
+        return arg;
+    case FUTEX_OP_ADD:
+        return old + arg;
+    case FUTEX_OP_OR:
+        return old | arg;
+    case FUTEX_OP_ANDN:
+        return old & ~arg;
+    default: /* FUTEX_OP_XOR */
+        return old ^ arg;
+    }
+}
+
+static bool op_compare(unsigned cmp, int32_t old, int32_t arg)
+{
+    switch (cmp) {
+    case FUTEX_OP_CMP_EQ:
+        return old == arg;
+    case FUTEX_OP_CMP_NE:
+        return old != arg;
+    case FUTEX_OP_CMP_LT:
+        return old < arg;
+    case FUTEX_OP_CMP_LE:
+        return old <= arg;
+    case FUTEX_OP_CMP_GT:
+        return old > arg;
+    default: /* FUTEX_OP_CMP_GE */
+        return old >= arg;
+    }
+}
+
+static int futex_wake_op(abi_ulong uaddr, uint32_t val, abi_ulong uaddr2, uint32_t val2, int op)
+{
+    unsigned what = ((unsigned)op >> 28) & 7, cmp = ((unsigned)op >> 24) & 15;
+    int32_t oparg = sextract32(op, 12, 12), cmparg = sextract32(op, 0, 12);
+    uint32_t *word = g2h_untagged(uaddr2);
+    uint32_t old, woken;
+
+    if (what > FUTEX_OP_XOR || cmp > FUTEX_OP_CMP_GE) {
+        return -TARGET_ENOSYS;
+    }
+    if ((unsigned)op >> 28 & FUTEX_OP_OPARG_SHIFT) {
+        oparg = 1u << (oparg & 31);
+    }
+    old = qatomic_read(word);
+    for (;;) {
+        uint32_t seen = qatomic_cmpxchg(word, old, tswap32(op_result(what, tswap32(old), oparg)));
+        if (seen == old) {
+            break;
+        }
+        old = seen;
+    }
+    woken = dq_futex_wake(uaddr, val, FUTEX_BITSET_MATCH_ANY);
+    if (op_compare(cmp, tswap32(old), cmparg)) {
+        woken += dq_futex_wake(uaddr2, val2, FUTEX_BITSET_MATCH_ANY);
+    }
+    return woken;
+}
+
+/* ---------------------------------------------------------------- the call */
+
+static bool word_ok(CPUState *cpu, abi_ulong addr, bool write)
+{
+    return access_ok(cpu, write ? VERIFY_WRITE : VERIFY_READ, addr, 4);
+}
+
+static int futex_service(CPUState *cpu, bool time64, abi_ulong uaddr, int op, int val,
+                         abi_ulong timeout, abi_ulong uaddr2, int val3)
+{
+    uint32_t count = MAX(val, 0), count2 = MAX((int)timeout, 0);
+
+    if (uaddr & 3) {
+        return -TARGET_EINVAL;
+    }
+    if (!word_ok(cpu, uaddr, false)) {
+        return -TARGET_EFAULT;
+    }
+    switch (op & FUTEX_CMD_MASK) {
+    case FUTEX_WAIT:
+        return futex_wait(uaddr, op, val, time64, timeout, FUTEX_BITSET_MATCH_ANY);
+    case FUTEX_WAIT_BITSET:
+        return futex_wait(uaddr, op, val, time64, timeout, val3);
+    case FUTEX_WAKE:
+        return dq_futex_wake(uaddr, count, FUTEX_BITSET_MATCH_ANY);
+    case FUTEX_WAKE_BITSET:
+        return val3 ? (int)dq_futex_wake(uaddr, count, val3) : -TARGET_EINVAL;
+    case FUTEX_CMP_REQUEUE:
+        if (qatomic_read((uint32_t *)g2h(cpu, uaddr)) != tswap32(val3)) {
+            return -TARGET_EAGAIN;
+        }
+        /* fall through */
+    case FUTEX_REQUEUE:
+        if (val < 0 || (int)timeout < 0) {
+            return -TARGET_EINVAL;
+        }
+        return dq_futex_wake(uaddr, MIN((uint64_t)count + count2, INT_MAX),
+                             FUTEX_BITSET_MATCH_ANY);
+    case FUTEX_WAKE_OP:
+        if (uaddr2 & 3) {
+            return -TARGET_EINVAL;
+        }
+        if (!word_ok(cpu, uaddr2, true)) {
+            return -TARGET_EFAULT;
+        }
+        return futex_wake_op(uaddr, count, uaddr2, count2, val3);
+    default:
+        return -TARGET_ENOSYS;
+    }
+}
+
+/* Operations that the host's kernel must do, on the master. */
+static bool is_for_kernel(int op)
+{
+    switch (op & FUTEX_CMD_MASK) {
+    case FUTEX_WAIT:
+    case FUTEX_WAIT_BITSET:
+    case FUTEX_WAKE:
+    case FUTEX_WAKE_BITSET:
+    case FUTEX_REQUEUE:
+    case FUTEX_CMP_REQUEUE:
+    case FUTEX_WAKE_OP:
+        return false;
+    default:
+        return true;
+    }
+}
+
+bool dq_futex_is_ours(abi_ulong uaddr, int op)
+{
+    return !is_for_kernel(op) && !dq_is_foreign(uaddr);
+}
+
+bool dq_futex(CPUState *cpu, bool time64, abi_ulong uaddr, int op, int val, abi_ulong timeout,
+              abi_ulong uaddr2, int val3, int *ret)
+{
+    if (dq_config.nodes == 1) {
+        return false;
+    }
+    uaddr = cpu_untagged_addr(cpu, uaddr);
+    uaddr2 = cpu_untagged_addr(cpu, uaddr2);
+    if (!dq_on_slave()) {
+        bool to_host;
+
+        pthread_mutex_lock(&lock);
+        to_host = !dq_engaged;
+        if (to_host) {
+            g_hash_table_insert(hosted, (void *)pthread_self(), (void *)(uintptr_t)uaddr);
+        }
+        pthread_mutex_unlock(&lock);
+        if (to_host || !dq_futex_is_ours(uaddr, op)) {
+            return false;
+        }
+    }
+    *ret = futex_service(cpu, time64, uaddr, op, val, timeout, uaddr2, val3);
+    return true;
+}
+
+int dq_futex_host_end(int ret)
+{
+    if (dq_config.nodes > 1) {
+        pthread_mutex_lock(&lock);
+        g_hash_table_remove(hosted, (void *)pthread_self());
+        pthread_mutex_unlock(&lock);
+    }
+    return ret;
+}
+
+bool dq_futex_wake_tid(abi_ulong uaddr)
+{
+    if (!dq_engaged || dq_is_foreign(uaddr)) {
+        return false;
+    }
+    dq_futex_wake(uaddr, INT_MAX, FUTEX_BITSET_MATCH_ANY);
+    return true;
+}

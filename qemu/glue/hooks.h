@@ -1,0 +1,97 @@
+/*
+ * The hooks: every call that the patch series makes from QEMU into dqemu.
+ *
+ * All of them return at once and change nothing in a run of one node. "engaged" means: the
+ * cluster shares this process's memory, since the first thread was placed elsewhere; on
+ * slaves always.
+ *
+ * Functions are called by emulated threads (and proxies) unless said otherwise.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef DQEMU_HOOKS_H
+#define DQEMU_HOOKS_H
+
+/* ------------------------------------------------------------------ start and end */
+
+/*
+ * main(), first thing: take our own arguments out of argv (--dqemu-control=FD) and read the
+ * configuration. With several nodes: meet them, and choose reserved_va.
+ */
+void dq_main_args(int *argc, char **argv);
+
+/* main(), before the guest is loaded: on a slave this runs the node and does not return. */
+void dq_main_slave(CPUArchState *env, const char *rtsig_map);
+
+/* preexit_cleanup(): the guest ends, by any thread. Tell the nodes, report the counters. */
+void dq_exit(void);
+
+/* ------------------------------------------------------------------ threads */
+
+/*
+ * do_fork() of a thread, before any lock: choose its node (and engage the cluster if it is
+ * the first elsewhere); returns what ts->dq of the new thread shall be.
+ */
+struct dq_thread *dq_clone_place(CPUArchState *env);
+/* do_fork(): the host could not create the thread after all. */
+void dq_clone_failed(struct dq_thread *t);
+/* clone_func(): in place of cpu_loop(): runs the thread here, or is its proxy. */
+void dq_cpu_loop(CPUArchState *env);
+
+/* fork_start(), in the exclusive section and before the locks: gather all memory here. */
+void dq_fork_start(void);
+/* fork_end(): in the child this process becomes a plain emulator. */
+void dq_fork_end(bool child);
+
+/* ------------------------------------------------------------------ system calls */
+
+/*
+ * do_syscall(): true: done (elsewhere), *ret is the result. False: QEMU executes it here,
+ * and dq_syscall_end() follows.
+ */
+bool dq_syscall_begin(CPUArchState *env, int num, const abi_long arg[8], abi_long *ret);
+void dq_syscall_end(CPUArchState *env, int num, abi_long ret);
+
+/*
+ * do_futex(): true: handled over all nodes, *ret is the result. False: the host's kernel
+ * does it; then dq_futex_host_end() follows.
+ */
+bool dq_futex(CPUState *cpu, bool time64, abi_ulong uaddr, int op, int val, abi_ulong timeout,
+              abi_ulong uaddr2, int val3, int *ret);
+int dq_futex_host_end(int ret);
+/* A thread's end: wake who joins it. True: done. */
+bool dq_futex_wake_tid(abi_ulong uaddr);
+
+/* lock_user(): a system call is about to touch this range. */
+void dq_lock_user(abi_ulong addr, ssize_t len, bool write);
+
+/* ------------------------------------------------------------------ signals */
+
+/* process_pending_signals(), first thing: true: done (a thread of a slave). */
+bool dq_signals(CPUArchState *env);
+/*
+ * handle_pending_signal(): true: the frame was taken down, to be built where the thread
+ * runs (this is its proxy). False: build it here.
+ */
+bool dq_signal_frame(CPUArchState *env, int sig, struct target_sigaction *sa,
+                     target_siginfo_t *info, target_sigset_t *set);
+
+/* ------------------------------------------------------------------ memory map */
+
+/*
+ * target_mmap() and its kin, first thing, arguments already checked as far as QEMU's own
+ * function does before it takes mmap_lock. Once engaged these do the whole call, on all
+ * nodes, and return true with *ret as QEMU's function would return it (errno set likewise).
+ */
+bool dq_mmap(abi_ulong start, abi_ulong len, int prot, int flags, int page_flags, int fd,
+             off_t offset, abi_long *ret);
+bool dq_munmap(abi_ulong start, abi_ulong len, int *ret);
+bool dq_mprotect(abi_ulong start, abi_ulong len, int prot, int page_flags, int *ret);
+bool dq_mremap(abi_ulong old_addr, abi_ulong old_size, abi_ulong new_size, unsigned long flags,
+               abi_ulong new_addr, abi_long *ret);
+bool dq_madvise(abi_ulong start, abi_ulong len, int advice, abi_long *ret);
+/* After a successful target_shmat() or target_shmdt(). */
+void dq_shm_attached(abi_ulong start, abi_ulong len);
+void dq_shm_detached(abi_ulong start, abi_ulong len);
+
+#endif

@@ -1,0 +1,157 @@
+/*
+ * What the files of the glue share. The glue is where dqemu meets QEMU: the only code that
+ * includes QEMU's headers, compiled inside QEMU's build, once per instruction set.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef DQEMU_INTERNAL_H
+#define DQEMU_INTERNAL_H
+
+#include "qemu/osdep.h"
+#include "qemu.h"
+#include "user-internals.h"
+#include "signal-common.h"
+#include "user/signal.h"
+#include "dqemu/hooks.h"
+
+#include "dqemu/config.h"
+#include "dqemu/control.h"
+#include "dqemu/node.h"
+#include "dqemu/stats.h"
+#include "master/threads.h"
+#include "proto/wire.h"
+#include "slave/threads.h"
+
+/*
+ * A page flag of ours, beside those of QEMU: the page is memory of the master's kernel
+ * (MAP_SHARED, System V). On a slave it is all that is known of the page, and a thread that
+ * touches it moves to the master.
+ */
+#define DQ_PAGE_FOREIGN 0x10000
+
+/* How a frame of a signal travels from the proxy to where the thread runs. */
+struct dq_frame_of_signal {
+    int sig;
+    struct target_sigaction sa;
+    target_siginfo_t info;
+    target_sigset_t set; /* the mask to restore */
+};
+
+/* What follows TAKE when a thread has faulted. */
+struct dq_sync_signal {
+    int sig;
+    int no_handler; /* the frame of SIGSEGV itself could not be built */
+    target_siginfo_t info;
+};
+
+/*
+ * A thread beyond QEMU's TaskState (ts->dq). On the master: every thread but the main one.
+ * On a slave: every thread. Used by the thread itself alone.
+ */
+struct dq_thread {
+    int node; /* where it runs */
+    /* proxy */
+    struct dq_proxy proxy;
+    bool is_proxy;
+    bool kicked;    /* the slave has been told of a pending signal and will ask */
+    GArray *frames; /* struct dq_frame_of_signal, to be sent */
+    /* on its slave */
+    struct dq_remote remote;
+    uint64_t posted_mask; /* the mask that the proxy knows */
+    /*
+     * A wait was interrupted by a kick: the call is repeated unless a handler runs that
+     * does not ask for that (1: SA_RESTART decides, 2: never repeated after a handler).
+     */
+    int interrupted;
+    int sigsegv_failed; /* see struct dq_sync_signal */
+};
+
+extern struct dq_config dq_config;
+
+/* The cluster shares this process's memory. Changes once, in the exclusive section. */
+extern bool dq_engaged;
+/* On the master: some memory is foreign. Changes once, with the turn. */
+extern bool dq_foreign;
+/* On a slave: the pid that the guest has (the master's). */
+extern int dq_slave_pid;
+
+static inline bool dq_on_slave(void)
+{
+    return dq_config.node != 0;
+}
+
+static inline struct dq_thread *dq_this_thread(void)
+{
+    return get_task_state(thread_cpu)->dq;
+}
+
+static inline bool dq_is_foreign(abi_ulong addr)
+{
+    return (dq_foreign || dq_on_slave()) &&
+           (page_get_flags(cpu_untagged_addr(thread_cpu, addr)) & DQ_PAGE_FOREIGN);
+}
+
+/* The first 64 signals of a mask, as the nodes exchange it. */
+static inline uint64_t dq_mask_pack(const sigset_t *set)
+{
+    uint64_t mask;
+
+    memcpy(&mask, set, sizeof(mask));
+    return mask;
+}
+
+static inline void dq_mask_unpack(sigset_t *set, uint64_t mask)
+{
+    sigemptyset(set);
+    memcpy(set, &mask, sizeof(mask));
+}
+
+/* ------------------------------------------------------------------ state.c */
+
+/* Append the position-independent state of a thread. */
+void dq_state_pack(CPUArchState *env, GByteArray *out);
+/* Make env (and its TaskState) that thread. 0, or -EPROTO with env in an unknown state. */
+int dq_state_unpack(CPUArchState *env, const void *data, size_t length);
+
+/* ------------------------------------------------------------------ arch.c */
+
+/* As cpu_loop() does after do_syscall(): the result, or step back to the instruction. */
+void dq_arch_syscall_result(CPUArchState *env, abi_long ret);
+/* A call that was stepped back returns -EINTR after all. */
+void dq_arch_syscall_interrupted(CPUArchState *env);
+/* Is this prctl() about registers of the calling thread alone? */
+bool dq_arch_prctl_is_local(abi_long option);
+
+/* ------------------------------------------------------------------ engage.c */
+
+/* The first thread goes elsewhere: share the memory. Takes the exclusive section. */
+void dq_engage(void);
+/* GLOBALS, on a slave's worker. */
+void dq_globals_apply(const void *globals, size_t length);
+
+/* ------------------------------------------------------------------ map.c */
+
+/* MAP, on a slave's worker. */
+void dq_map_apply(const struct dq_msg_map *m);
+bool dq_map_call(int num); /* is this a system call that changes the map? */
+
+/* ------------------------------------------------------------------ thread.c */
+
+/* START, on a slave's loop. */
+int dq_thread_start(const void *body, size_t length);
+/* The slave's first CPU, of which the others are copies. */
+void dq_thread_template(CPUArchState *env);
+TaskState *dq_template_task(void);
+/* This thread goes on at the master; does not return. */
+void dq_thread_move(CPUArchState *env) G_NORETURN;
+void dq_thread_exit(CPUArchState *env, int status) G_NORETURN;
+
+/* ------------------------------------------------------------------ futex.c */
+
+void dq_futex_open(void);   /* once, before threads */
+void dq_futex_engage(void); /* with the turn, in the exclusive section */
+void dq_futex_in_child(void);
+/* Not for the host's kernel on the master (foreign memory, priority inheritance). */
+bool dq_futex_is_ours(abi_ulong uaddr, int op);
+
+#endif

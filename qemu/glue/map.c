@@ -1,0 +1,566 @@
+/*
+ * The memory map of all nodes: what target_mmap() and its kin do once the cluster is engaged,
+ * and what a slave does when it is told.
+ *
+ * A call has the turn (dq_syscall_begin() took it), so the map stands still for others. All
+ * private memory, anonymous or of a file, lives in the reserved range as anonymous memory
+ * under the pager: mapping is mprotect() there, on every node. Memory that others can see
+ * (MAP_SHARED) is the kernel's own mapping on the master; elsewhere a thread that touches it
+ * moves to the master.
+ *
+ * Unmapping: first the master, then every node forbids the range (so no access begins that
+ * the map does not allow any more), then the homes reset its pages; only then the call
+ * returns. A fault that was under way may still bring a page of zeroes into a forbidden
+ * range: the directory knows of it, and zeroes are what a later mapping starts with.
+ *
+ * A private mapping of a file is read when it is made; what another process writes to the
+ * file afterwards is not seen (POSIX leaves that open), and pages beyond the end of the file
+ * read as zeroes instead of raising SIGBUS.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "internal.h"
+#include "user/guest-base.h"
+#include "user/page-protection.h"
+#include "exec/page-protection.h"
+#include "user-mmap.h"
+#include "target_mman.h"
+#include "master/map.h"
+
+/* A read() ahead of which its buffer is fetched in one request: no more than this at once. */
+#define PREFETCH_PAGES 64
+
+static int host_prot(int prot)
+{
+    return (prot & (PROT_READ | PROT_WRITE)) | (prot & PROT_EXEC ? PROT_READ : 0);
+}
+
+bool dq_map_call(int num)
+{
+    switch (num) {
+#ifdef TARGET_NR_mmap
+    case TARGET_NR_mmap:
+#endif
+#ifdef TARGET_NR_mmap2
+    case TARGET_NR_mmap2:
+#endif
+    case TARGET_NR_munmap:
+    case TARGET_NR_mprotect:
+    case TARGET_NR_mremap:
+    case TARGET_NR_brk:
+    case TARGET_NR_madvise:
+#ifdef TARGET_NR_shmat
+    case TARGET_NR_shmat:
+#endif
+#ifdef TARGET_NR_shmdt
+    case TARGET_NR_shmdt:
+#endif
+        return true;
+    default:
+        return false;
+    }
+}
+
+/*
+ * Call fn for each stretch of [start, start + len) that is foreign, or is not. Without any
+ * foreign memory (the usual case) that is one call.
+ */
+static void for_each_kind(abi_ulong start, abi_ulong len,
+                          void (*fn)(abi_ulong start, abi_ulong len, bool foreign, void *arg),
+                          void *arg)
+{
+    abi_ulong from = start, end = start + len;
+
+    if (!dq_foreign) {
+        fn(start, len, false, arg);
+        return;
+    }
+    while (from < end) {
+        bool foreign = page_get_flags(from) & DQ_PAGE_FOREIGN;
+        abi_ulong to = from + TARGET_PAGE_SIZE;
+
+        while (to < end && !!(page_get_flags(to) & DQ_PAGE_FOREIGN) == foreign) {
+            to += TARGET_PAGE_SIZE;
+        }
+        fn(from, to - from, foreign, arg);
+        from = to;
+    }
+}
+
+/* ---------------------------------------------------------------- unmapping */
+
+/* Back to reserved memory under the pager. With mmap_lock. */
+static void forbid_host(abi_ulong start, abi_ulong len, bool foreign, void *arg)
+{
+    void *host = g2h_untagged(start);
+
+    if (!foreign) {
+        mprotect(host, len, PROT_NONE);
+        return;
+    }
+    if (mmap(host, len, PROT_NONE, MAP_FIXED | MAP_ANONYMOUS | MAP_PRIVATE | MAP_NORESERVE, -1,
+             0) != host ||
+        dq_pager_register(start, len)) {
+        dq_control_error(125, "cannot reserve guest memory again: %s; too many mappings? raise "
+                              "vm.max_map_count", strerror(errno));
+        _exit(125);
+    }
+}
+
+/* No node maps the range any more, and its pages are untouched. */
+static void forget(abi_ulong start, abi_ulong len)
+{
+    mmap_lock();
+    for_each_kind(start, len, forbid_host, NULL);
+    page_set_flags(start, start + len - 1, 0);
+    mmap_unlock();
+    dq_map_tell(DQ_MAP_FORBID, start, len, 0);
+    dq_map_wait();
+    dq_pager_reset(start >> DQ_PAGE_BITS, len >> DQ_PAGE_BITS);
+}
+
+bool dq_munmap(abi_ulong start, abi_ulong len, int *ret)
+{
+    if (!dq_engaged) {
+        return false;
+    }
+    if (!page_check_range_empty(start, start + len - 1)) {
+        forget(start, len);
+    }
+    *ret = 0;
+    return true;
+}
+
+/* ---------------------------------------------------------------- mapping */
+
+/*
+ * Let the host's kernel judge the request (descriptor, access mode, type of file, limits) on
+ * a mapping elsewhere: it is returned, or MAP_FAILED with errno.
+ */
+static void *try_mapping(abi_ulong len, int prot, int flags, int fd, off_t offset)
+{
+    flags &= ~(MAP_FIXED | MAP_FIXED_NOREPLACE | MAP_POPULATE | MAP_LOCKED | MAP_GROWSDOWN);
+    return mmap(NULL, len, host_prot(prot), flags, fd, offset);
+}
+
+/* Where the new mapping goes, or -1 with errno. */
+static abi_ulong choose_address(abi_ulong start, abi_ulong len, int flags)
+{
+    if (flags & MAP_FIXED_NOREPLACE) {
+        if (!page_check_range_empty(start, start + len - 1)) {
+            errno = EEXIST;
+            return -1;
+        }
+    } else if (!(flags & MAP_FIXED)) {
+        mmap_lock();
+        start = mmap_find_vma(start, len, TARGET_PAGE_SIZE);
+        mmap_unlock();
+        if (start == (abi_ulong)-1) {
+            errno = ENOMEM;
+        }
+    }
+    return start;
+}
+
+/* Fill fresh private memory (writable for the host, not yet mapped for the guest). */
+static bool fill_from_file(abi_ulong start, abi_ulong len, int fd, off_t offset)
+{
+    char *to = g2h_untagged(start);
+
+    while (len) {
+        ssize_t n = pread(fd, to, len, offset);
+
+        if (n == 0) {
+            return true;
+        }
+        if (n < 0 && errno != EINTR) {
+            return false;
+        }
+        if (n > 0) {
+            to += n;
+            len -= n;
+            offset += n;
+        }
+    }
+    return true;
+}
+
+static void allow(abi_ulong start, abi_ulong len, int prot, int page_flags)
+{
+    mmap_lock();
+    mprotect(g2h_untagged(start), len, host_prot(prot));
+    page_set_flags(start, start + len - 1, page_flags);
+    mmap_unlock();
+    dq_map_tell(DQ_MAP_SET, start, len, page_flags);
+    dq_map_wait();
+}
+
+static abi_long map_private(abi_ulong start, abi_ulong len, int prot, int flags, int page_flags,
+                            int fd, off_t offset)
+{
+    if (!(flags & MAP_ANONYMOUS)) {
+        mprotect(g2h_untagged(start), len, PROT_READ | PROT_WRITE);
+        if (!fill_from_file(start, len, fd, offset)) {
+            int err = errno;
+            forget(start, len);
+            errno = err;
+            return -1;
+        }
+    }
+    page_flags |= PAGE_RESET | PAGE_PASSTHROUGH | (flags & MAP_ANONYMOUS ? PAGE_ANON : 0);
+    allow(start, len, prot, page_flags);
+    return start;
+}
+
+/* `mapping` is the kernel's, somewhere; it becomes the guest's range. */
+static abi_long map_foreign(abi_ulong start, abi_ulong len, void *mapping, int page_flags)
+{
+    void *host = g2h_untagged(start);
+
+    page_flags |= PAGE_RESET | PAGE_PASSTHROUGH | DQ_PAGE_FOREIGN;
+    dq_foreign = true;
+    mmap_lock();
+    if (mremap(mapping, len, len, MREMAP_MAYMOVE | MREMAP_FIXED, host) != host) {
+        mmap_unlock();
+        return -1;
+    }
+    page_set_flags(start, start + len - 1, page_flags);
+    mmap_unlock();
+    dq_map_tell(DQ_MAP_FOREIGN, start, len, page_flags);
+    dq_map_wait();
+    return start;
+}
+
+bool dq_mmap(abi_ulong start, abi_ulong len, int prot, int flags, int page_flags, int fd,
+             off_t offset, abi_long *ret)
+{
+    bool shared = (flags & MAP_TYPE) != MAP_PRIVATE;
+    void *mapping;
+
+    if (!dq_engaged) {
+        return false;
+    }
+    *ret = -1;
+    mapping = try_mapping(len, prot, flags, fd, offset);
+    if (mapping == MAP_FAILED) {
+        return true;
+    }
+    start = choose_address(start, len, flags);
+    if (start != (abi_ulong)-1) {
+        if (!page_check_range_empty(start, start + len - 1)) {
+            forget(start, len);
+        }
+        *ret = shared ? map_foreign(start, len, mapping, page_flags)
+                      : map_private(start, len, prot, flags, page_flags, fd, offset);
+    }
+    if (!shared || *ret == -1) {
+        int err = errno;
+        munmap(mapping, len);
+        errno = err;
+    }
+    return true;
+}
+
+/* ---------------------------------------------------------------- protection */
+
+struct protection {
+    int prot, page_flags, err;
+};
+
+static void protect_kind(abi_ulong start, abi_ulong len, bool foreign, void *arg)
+{
+    struct protection *p = arg;
+    int flags = p->page_flags | (foreign ? DQ_PAGE_FOREIGN : 0);
+
+    mmap_lock();
+    if (mprotect(g2h_untagged(start), len, host_prot(p->prot))) {
+        p->err = errno;
+    } else {
+        page_set_flags(start, start + len - 1, flags);
+    }
+    mmap_unlock();
+    if (!p->err) {
+        dq_map_tell(foreign ? DQ_MAP_FOREIGN : DQ_MAP_SET, start, len, flags);
+    }
+}
+
+bool dq_mprotect(abi_ulong start, abi_ulong len, int prot, int page_flags, int *ret)
+{
+    struct protection p = {prot, page_flags, 0};
+
+    if (!dq_engaged) {
+        return false;
+    }
+    if (!page_check_range(start, len, PAGE_VALID)) {
+        *ret = -TARGET_ENOMEM;
+        return true;
+    }
+    for_each_kind(start, len, protect_kind, &p);
+    dq_map_wait();
+    errno = p.err;
+    *ret = p.err ? get_errno(-1) : 0;
+    return true;
+}
+
+/* ---------------------------------------------------------------- moving */
+
+static int guest_prot(int page_flags)
+{
+    return (page_flags & PAGE_READ ? PROT_READ : 0) |
+           (page_flags & PAGE_WRITE_ORG ? PROT_WRITE : 0) |
+           (page_flags & PAGE_EXEC ? PROT_EXEC : 0);
+}
+
+static int mirror_flags(int page_flags)
+{
+    int flags = page_flags & ~(PAGE_WRITE_ORG | PAGE_WRITE_INV | PAGE_ANON | PAGE_PASSTHROUGH);
+    return page_flags & PAGE_WRITE_ORG ? flags | PAGE_WRITE : flags;
+}
+
+/* The kernel moves its own mapping. */
+static abi_long remap_foreign(abi_ulong old_addr, abi_ulong old_size, abi_ulong new_size,
+                              abi_ulong new_addr)
+{
+    int flags = mirror_flags(page_get_flags(old_addr)) | PAGE_RESET;
+    void *host = mremap(g2h_untagged(old_addr), old_size, new_size, MREMAP_MAYMOVE | MREMAP_FIXED,
+                        g2h_untagged(new_addr));
+
+    if (host == MAP_FAILED) {
+        return -1;
+    }
+    mmap_lock();
+    page_set_flags(new_addr, new_addr + new_size - 1, flags);
+    mmap_unlock();
+    if (old_size) { /* zero: a second mapping of the same memory */
+        forget(old_addr, old_size);
+    }
+    dq_map_tell(DQ_MAP_FOREIGN, new_addr, new_size, flags);
+    dq_map_wait();
+    return new_addr;
+}
+
+/* Private memory is copied: its pages may be anywhere. Zeroes need not be: they are there. */
+static void copy_pages(abi_ulong from, abi_ulong to, abi_ulong len)
+{
+    static const char zeroes[DQ_PAGE_SIZE];
+
+    mprotect(g2h_untagged(from), len, PROT_READ);
+    mprotect(g2h_untagged(to), len, PROT_READ | PROT_WRITE);
+    for (abi_ulong done = 0; done < len; done += TARGET_PAGE_SIZE) {
+        void *page = g2h_untagged(from + done);
+
+        if (done % (PREFETCH_PAGES * TARGET_PAGE_SIZE) == 0) {
+            dq_pager_want((from + done) >> DQ_PAGE_BITS,
+                          MIN(PREFETCH_PAGES, (len - done) >> DQ_PAGE_BITS), false);
+        }
+        if (memcmp(page, zeroes, TARGET_PAGE_SIZE)) {
+            memcpy(g2h_untagged(to + done), page, TARGET_PAGE_SIZE);
+        }
+    }
+}
+
+static abi_long remap_private(abi_ulong old_addr, abi_ulong old_size, abi_ulong new_size,
+                              abi_ulong new_addr)
+{
+    int old_flags = page_get_flags(old_addr);
+    int flags = mirror_flags(old_flags) | PAGE_RESET | (old_flags & (PAGE_ANON | PAGE_PASSTHROUGH));
+
+    copy_pages(old_addr, new_addr, MIN(old_size, new_size));
+    allow(new_addr, new_size, guest_prot(old_flags), flags);
+    forget(old_addr, old_size);
+    return new_addr;
+}
+
+/* Where a mapping that must move goes, its place forgotten; or -1 with errno. */
+static abi_ulong move_target(abi_ulong old_addr, abi_ulong old_size, abi_ulong new_size,
+                             unsigned long flags, abi_ulong new_addr)
+{
+    if (!(flags & MREMAP_FIXED)) {
+        return choose_address(0, new_size, 0);
+    }
+    if ((new_addr & ~TARGET_PAGE_MASK) || !(flags & MREMAP_MAYMOVE) ||
+        (new_addr < old_addr + old_size && old_addr < new_addr + new_size)) {
+        errno = EINVAL;
+        return -1;
+    }
+    if (!page_check_range_empty(new_addr, new_addr + new_size - 1)) {
+        forget(new_addr, new_size);
+    }
+    return new_addr;
+}
+
+static abi_long remap(abi_ulong old_addr, abi_ulong old_size, abi_ulong new_size,
+                      unsigned long flags, abi_ulong new_addr)
+{
+    int page_flags = page_get_flags(old_addr);
+    bool foreign = page_flags & DQ_PAGE_FOREIGN;
+
+    if (!(flags & MREMAP_FIXED) && old_size) {
+        if (new_size <= old_size) {
+            if (new_size < old_size) {
+                forget(old_addr + new_size, old_size - new_size);
+            }
+            return old_addr;
+        }
+        if (!foreign && guest_range_valid_untagged(old_addr, new_size) &&
+            page_check_range_empty(old_addr + old_size, old_addr + new_size - 1)) {
+            allow(old_addr + old_size, new_size - old_size, guest_prot(page_flags),
+                  mirror_flags(page_flags) | PAGE_RESET |
+                      (page_flags & (PAGE_ANON | PAGE_PASSTHROUGH)));
+            return old_addr;
+        }
+        if (!(flags & MREMAP_MAYMOVE)) {
+            errno = ENOMEM;
+            return -1;
+        }
+    }
+    new_addr = move_target(old_addr, old_size, new_size, flags, new_addr);
+    if (new_addr == (abi_ulong)-1) {
+        return -1;
+    }
+    return foreign ? remap_foreign(old_addr, old_size, new_size, new_addr)
+                   : remap_private(old_addr, old_size, new_size, new_addr);
+}
+
+bool dq_mremap(abi_ulong old_addr, abi_ulong old_size, abi_ulong new_size, unsigned long flags,
+               abi_ulong new_addr, abi_long *ret)
+{
+    if (!dq_engaged) {
+        return false;
+    }
+    old_size = TARGET_PAGE_ALIGN(old_size);
+    new_size = TARGET_PAGE_ALIGN(new_size);
+    *ret = -1;
+    if ((old_addr & ~TARGET_PAGE_MASK) || !new_size ||
+        (flags & ~(unsigned long)(MREMAP_MAYMOVE | MREMAP_FIXED)) ||
+        ((flags & MREMAP_FIXED) && !guest_range_valid_untagged(new_addr, new_size))) {
+        errno = EINVAL;
+    } else if (!guest_range_valid_untagged(old_addr, old_size) ||
+               !page_check_range(old_addr, old_size ? old_size : 1, PAGE_VALID)) {
+        errno = EFAULT;
+    } else if (!old_size && !(page_get_flags(old_addr) & DQ_PAGE_FOREIGN)) {
+        errno = EINVAL; /* only shared memory can be mapped twice */
+    } else {
+        *ret = remap(old_addr, old_size, new_size, flags, new_addr);
+    }
+    return true;
+}
+
+/* ---------------------------------------------------------------- advice */
+
+static void dontneed_kind(abi_ulong start, abi_ulong len, bool foreign, void *arg)
+{
+    abi_ulong end = start + len;
+
+    if (foreign) {
+        madvise(g2h_untagged(start), len, MADV_DONTNEED);
+        return;
+    }
+    /* memory that was filled from a file keeps its content: zeroes would be wrong */
+    while (start < end) {
+        bool anonymous = page_get_flags(start) & PAGE_ANON;
+        abi_ulong to = start + TARGET_PAGE_SIZE;
+
+        while (to < end && !!(page_get_flags(to) & PAGE_ANON) == anonymous) {
+            to += TARGET_PAGE_SIZE;
+        }
+        if (anonymous) {
+            dq_pager_reset(start >> DQ_PAGE_BITS, (to - start) >> DQ_PAGE_BITS);
+        }
+        start = to;
+    }
+}
+
+bool dq_madvise(abi_ulong start, abi_ulong len, int advice, abi_long *ret)
+{
+    if (!dq_engaged || advice != MADV_DONTNEED) {
+        return false;
+    }
+    if (!page_check_range(start, len, PAGE_VALID)) {
+        *ret = -TARGET_ENOMEM;
+        return true;
+    }
+    for_each_kind(start, len, dontneed_kind, NULL);
+    *ret = 0;
+    return true;
+}
+
+/* ---------------------------------------------------------------- System V */
+
+void dq_shm_attached(abi_ulong start, abi_ulong len)
+{
+    int flags;
+
+    if (!dq_engaged) {
+        return;
+    }
+    /* whatever was there before (SHM_REMAP) is gone on the master; now elsewhere */
+    dq_map_tell(DQ_MAP_FORBID, start, len, 0);
+    dq_map_wait();
+    dq_pager_reset(start >> DQ_PAGE_BITS, len >> DQ_PAGE_BITS);
+    dq_foreign = true;
+    flags = mirror_flags(page_get_flags(start)) | PAGE_RESET | DQ_PAGE_FOREIGN;
+    mmap_lock();
+    page_set_flags(start, start + len - 1, flags);
+    mmap_unlock();
+    dq_map_tell(DQ_MAP_FOREIGN, start, len, flags);
+    dq_map_wait();
+}
+
+void dq_shm_detached(abi_ulong start, abi_ulong len)
+{
+    if (!dq_engaged) {
+        return;
+    }
+    if (dq_pager_register(start, len)) {
+        _exit(125); /* reported */
+    }
+    dq_map_tell(DQ_MAP_FORBID, start, len, 0);
+    dq_map_wait();
+}
+
+/* ---------------------------------------------------------------- on a slave */
+
+void dq_map_apply(const struct dq_msg_map *m)
+{
+    abi_ulong last = m->start + m->length - 1;
+    int prot = 0, flags = 0;
+
+    if (!guest_range_valid_untagged(m->start, m->length) || !m->length) {
+        dq_control_error(125, "node %d: the master maps outside the guest's memory; install the "
+                              "same dqemu on every node", dq_config.node);
+        _exit(125);
+    }
+    switch (m->op) {
+    case DQ_MAP_SET:
+        flags = m->flags;
+        prot = host_prot(guest_prot(flags & PAGE_WRITE ? flags | PAGE_WRITE_ORG : flags));
+        break;
+    case DQ_MAP_FOREIGN:
+        flags = PAGE_VALID | PAGE_RESET | DQ_PAGE_FOREIGN;
+        break;
+    default:
+        break;
+    }
+    mmap_lock();
+    if (mprotect(g2h_untagged(m->start), m->length, prot)) {
+        dq_control_error(125, "node %d: cannot map guest memory: %s; raise vm.max_map_count",
+                         dq_config.node, strerror(errno));
+        _exit(125);
+    }
+    page_set_flags(m->start, last, flags);
+    mmap_unlock();
+}
+
+/* ---------------------------------------------------------------- system call buffers */
+
+void dq_lock_user(abi_ulong addr, ssize_t len, bool write)
+{
+    uint64_t first = addr >> DQ_PAGE_BITS;
+
+    if (!dq_engaged || len < 2 * (ssize_t)DQ_PAGE_SIZE || dq_is_foreign(addr)) {
+        return;
+    }
+    dq_pager_want(first, MIN(PREFETCH_PAGES, ((addr + len - 1) >> DQ_PAGE_BITS) - first + 1),
+                  write);
+}

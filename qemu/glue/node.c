@@ -1,0 +1,309 @@
+/*
+ * A node's life: arguments, start, messages, the guest's end, forked children.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "internal.h"
+#include "user/guest-base.h"
+#include "user/page-protection.h"
+#include "exec/page-protection.h"
+#include "exec/translation-block.h"
+#include "tcg/startup.h"
+#include "qemu/rcu.h"
+#include "dqemu/futex.h"
+#include "master/futex.h"
+#include "master/map.h"
+
+/*
+ * The guest's address space with several nodes: the same on every node, so that what is free
+ * on the master is free everywhere. 16 TiB: programs that reserve much (JITs, sanitizers) fit,
+ * and it fits into the host's 47 bits wherever its libraries lie.
+ */
+#define GUEST_SPACE (1ull << 44)
+
+struct dq_config dq_config = {.nodes = 1};
+
+static const char CONTROL_OPTION[] = "--dqemu-control=";
+
+/* ---------------------------------------------------------------- messages */
+
+/* Bytes that came in a message, for the worker. */
+struct job {
+    size_t length;
+    _Alignas(8) unsigned char body[];
+};
+
+static void work(void (*fn)(void *), const void *body, size_t length)
+{
+    struct job *j = g_malloc(sizeof(*j) + length);
+
+    j->length = length;
+    memcpy(j->body, body, length);
+    dq_node_work(fn, j);
+}
+
+/* The worker of a slave waits until dq_main_slave() has made the place that jobs work on. */
+static pthread_mutex_t slave_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t slave_is_ready = PTHREAD_COND_INITIALIZER;
+static bool slave_ready;
+
+static void set_slave_ready(void)
+{
+    pthread_mutex_lock(&slave_lock);
+    slave_ready = true;
+    pthread_cond_broadcast(&slave_is_ready);
+    pthread_mutex_unlock(&slave_lock);
+}
+
+static void await_slave_ready(void)
+{
+    pthread_mutex_lock(&slave_lock);
+    while (!slave_ready) {
+        pthread_cond_wait(&slave_is_ready, &slave_lock);
+    }
+    pthread_mutex_unlock(&slave_lock);
+}
+
+static void say_mapped(void)
+{
+    struct dq_msg_cookie m = {0};
+
+    dq_node_send(0, DQ_MSG_MAPPED, &m, sizeof(m));
+}
+
+static void work_map(void *arg)
+{
+    struct job *j = arg;
+
+    await_slave_ready();
+    dq_map_apply((const void *)j->body);
+    say_mapped();
+    g_free(j);
+}
+
+static void work_globals(void *arg)
+{
+    struct job *j = arg;
+    const size_t head = sizeof(struct dq_msg_cookie);
+
+    await_slave_ready();
+    dq_globals_apply(j->body + head, j->length - head);
+    say_mapped();
+    g_free(j);
+}
+
+static void G_NORETURN slave_ends(void)
+{
+    dq_node_ending();
+    dq_control_stats();
+    _exit(0);
+}
+
+static int message_for_slave(int from, unsigned type, const void *body, size_t length)
+{
+    if (from != 0) {
+        return -EPROTO;
+    }
+    switch (type) {
+    case DQ_MSG_MAP:
+        work(work_map, body, length);
+        return 0;
+    case DQ_MSG_GLOBALS:
+        work(work_globals, body, length);
+        return 0;
+    case DQ_MSG_START:
+        return dq_thread_start(body, length);
+    case DQ_MSG_RESULT:
+    case DQ_MSG_KICK:
+        return dq_remote_message(type, body, length);
+    case DQ_MSG_END:
+        slave_ends();
+    default:
+        return -EPROTO;
+    }
+}
+
+static int message_for_master(int from, unsigned type, const void *body, size_t length)
+{
+    switch (type) {
+    case DQ_MSG_MAPPED:
+        return dq_map_message(body);
+    case DQ_MSG_SYSCALL:
+    case DQ_MSG_MASK:
+    case DQ_MSG_TAKE:
+    case DQ_MSG_EXIT:
+    case DQ_MSG_MOVE:
+        return dq_proxy_message(from, type, body, length);
+    default:
+        return -EPROTO;
+    }
+}
+
+static void on_message(void *ctx, int from, unsigned type, const void *body, size_t length)
+{
+    int err;
+
+    if (type >= DQ_MSG_FUTEX_REGISTER && type <= DQ_MSG_FUTEX_WOKEN) {
+        err = dq_futex_message(from, type, body);
+    } else if (dq_on_slave()) {
+        err = message_for_slave(from, type, body, length);
+    } else {
+        err = message_for_master(from, type, body, length);
+    }
+    if (err) {
+        dq_control_error(125, "node %d sent node %d a message (%u) that cannot come now; install "
+                              "the same dqemu on every node", from, dq_config.node, type);
+        _exit(125);
+    }
+}
+
+/*
+ * A slave that loses the master leaves quietly: the guest has ended, or its process image is
+ * another program now, or whoever watches the master reports it. A slave that loses another
+ * slave leaves the report to the master, which loses it too. So there is one line per fault.
+ */
+static void on_lost(void *ctx, int node, const char *why)
+{
+    if (!dq_on_slave()) {
+        dq_control_error(125, "node %d was lost: %s; see its log, and start again", node, why);
+        _exit(125);
+    }
+    if (node == 0) {
+        slave_ends();
+    }
+    dq_control_log("node %d: node %d was lost: %s", dq_config.node, node, why);
+}
+
+/* On the worker. */
+static void drop_code(void *ctx, uint64_t page)
+{
+    abi_ulong start = page << DQ_PAGE_BITS;
+
+    mmap_lock();
+    tb_invalidate_phys_range(start, start + DQ_PAGE_SIZE - 1);
+    mmap_unlock();
+}
+
+/* ---------------------------------------------------------------- start */
+
+static int take_control_option(int *argc, char **argv)
+{
+    int fd;
+
+    if (*argc < 2 || !g_str_has_prefix(argv[1], CONTROL_OPTION)) {
+        return -1;
+    }
+    fd = atoi(argv[1] + strlen(CONTROL_OPTION));
+    memmove(&argv[1], &argv[2], (*argc - 1) * sizeof(*argv));
+    (*argc)--;
+    return fd;
+}
+
+void dq_main_args(int *argc, char **argv)
+{
+    static const struct dq_node_ops ops = {
+        .message = on_message,
+        .drop_code = drop_code,
+        .lost = on_lost,
+    };
+    int fd = take_control_option(argc, argv);
+
+    if (fd < 0) {
+        return;
+    }
+    if (dq_control_open(fd, &dq_config)) {
+        exit(125); /* reported */
+    }
+    if (dq_config.nodes == 1) {
+        return;
+    }
+    reserved_va = GUEST_SPACE - 1;
+    dq_futex_open();
+    if (!dq_on_slave()) {
+        dq_place_init(dq_config.nodes, dq_config.placement, (int)g_get_num_processors());
+        dq_stat_add(threads, 1); /* the main thread */
+    }
+    if (dq_node_open(&dq_config, &ops, NULL)) {
+        exit(125); /* reported */
+    }
+}
+
+void dq_main_slave(CPUArchState *env, const char *rtsig_map)
+{
+    sigset_t all;
+
+    if (!dq_on_slave()) {
+        return;
+    }
+    /* no image is loaded here: any place for the reserved range will do */
+    probe_guest_base("the guest", 0, 0);
+    syscall_init();
+    signal_init(rtsig_map);
+    tcg_prologue_init();
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, NULL);
+
+    dq_thread_template(env);
+    dq_remote_init(host_interrupt_signal);
+    if (dq_pager_open((uintptr_t)g2h_untagged(0)) || dq_pager_register(0, GUEST_SPACE)) {
+        _exit(125); /* reported */
+    }
+    qatomic_set(&dq_engaged, true);
+    set_slave_ready();
+    /* loop, worker and guest threads do the rest */
+    for (;;) {
+        pause();
+    }
+}
+
+/* ---------------------------------------------------------------- end */
+
+void dq_exit(void)
+{
+    struct dq_msg_cookie m = {0};
+
+    if (dq_config.nodes > 1) {
+        dq_node_ending();
+        for (int n = 1; n < dq_config.nodes; n++) {
+            dq_node_send(n, DQ_MSG_END, &m, sizeof(m));
+        }
+    }
+    dq_control_stats();
+}
+
+/* ---------------------------------------------------------------- fork */
+
+/*
+ * The child has the memory of this moment: all pages come here first, and stay until the
+ * fork is done. Nobody changes the map meanwhile.
+ */
+void dq_fork_start(void)
+{
+    if (dq_config.nodes > 1) {
+        dq_map_begin();
+        if (dq_engaged) {
+            dq_pager_gather();
+        }
+    }
+}
+
+void dq_fork_end(bool child)
+{
+    if (dq_config.nodes == 1) {
+        return;
+    }
+    if (!child) {
+        if (dq_engaged) {
+            dq_pager_thaw();
+        }
+        dq_map_end();
+        return;
+    }
+    dq_control_forked();
+    dq_node_forked();
+    dq_futex_in_child();
+    dq_threads_forked();
+    dq_map_forked();
+    dq_engaged = false;
+    dq_config.nodes = 1;
+}

@@ -1,0 +1,141 @@
+/*
+ * Signals of threads that run elsewhere.
+ *
+ * The host's kernel gives signals to the proxy, whose mask follows the thread's. The proxy
+ * runs QEMU's own process_pending_signals(); where that would build a frame, the frame is
+ * taken down instead (dq_signal_frame) and sent with the next result. The slave builds it on
+ * the guest's stack (dq_signals). So which signal comes next, what it blocks, restarts,
+ * defaults and forced signals are all QEMU's code, on the master.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "internal.h"
+
+/* ---------------------------------------------------------------- at the proxy */
+
+bool dq_signal_frame(CPUArchState *env, int sig, struct target_sigaction *sa,
+                     target_siginfo_t *info, target_sigset_t *set)
+{
+    struct dq_thread *t = get_task_state(env_cpu(env))->dq;
+    struct dq_frame_of_signal frame = {.sig = sig, .sa = *sa, .info = *info, .set = *set};
+
+    if (!t || !t->is_proxy) {
+        return false;
+    }
+    g_array_append_val(t->frames, frame);
+    return true;
+}
+
+/* ---------------------------------------------------------------- on the slave */
+
+/* Ask the proxy what is pending; `sync` is the fault of this thread, if there is one. */
+static void take(struct dq_thread *t, const struct dq_sync_signal *sync)
+{
+    struct dq_msg_thread m = {.tid = t->remote.tid, .arg = sync != NULL};
+
+    dq_remote_call(&t->remote, DQ_MSG_TAKE, &m, sizeof(m), sync, sync ? sizeof(*sync) : 0);
+}
+
+/* A fault in memory that only the master has is no fault. */
+static bool faulted_in_foreign_memory(const struct dq_sync_signal *sync)
+{
+    return sync->sig == TARGET_SIGSEGV &&
+           extract32(sync->info.si_code, 16, 16) == QEMU_SI_FAULT &&
+           dq_is_foreign(sync->info._sifields._sigfault._addr);
+}
+
+static void take_sync_signal(CPUArchState *env, struct dq_thread *t, TaskState *ts)
+{
+    struct dq_sync_signal sync = {
+        .sig = ts->sync_signal.pending,
+        .no_handler = t->sigsegv_failed,
+        .info = ts->sync_signal.info,
+    };
+
+    ts->sync_signal.pending = 0;
+    t->sigsegv_failed = 0;
+    if (faulted_in_foreign_memory(&sync)) {
+        dq_thread_move(env);
+    }
+    take(t, &sync);
+}
+
+static void build_frame(CPUArchState *env, struct dq_thread *t, TaskState *ts,
+                        struct dq_frame_of_signal *f)
+{
+    if (t->interrupted == 2 || (t->interrupted && !(f->sa.sa_flags & TARGET_SA_RESTART))) {
+        dq_arch_syscall_interrupted(env);
+    }
+    t->interrupted = 0;
+#if defined(TARGET_ARCH_HAS_SETUP_FRAME)
+    if (!(f->sa.sa_flags & TARGET_SA_SIGINFO)) {
+        setup_frame(f->sig, &f->sa, &f->set, env);
+    } else
+#endif
+    {
+        setup_rt_frame(f->sig, &f->sa, &f->info, &f->set, env);
+    }
+    if (ts->sync_signal.pending && f->sig == TARGET_SIGSEGV) {
+        t->sigsegv_failed = 1;
+    }
+}
+
+/* The frames that came with the last result. */
+static void build_frames(CPUArchState *env, struct dq_thread *t, TaskState *ts)
+{
+    struct dq_msg_result *r = t->remote.result;
+    struct dq_frame_of_signal *f;
+
+    if (!r || !r->signals) {
+        return;
+    }
+    if (t->remote.result_length != sizeof(*r) + r->signals * sizeof(*f)) {
+        dq_control_error(125, "node %d got malformed signal frames; install the same dqemu on "
+                              "every node", dq_config.node);
+        _exit(125);
+    }
+    f = (void *)(r + 1);
+    for (uint32_t i = 0; i < r->signals; i++) {
+        build_frame(env, t, ts, &f[i]);
+    }
+    t->posted_mask = r->mask;
+    dq_mask_unpack(&ts->signal_mask, r->mask);
+    r->signals = 0;
+}
+
+static void unblock_kicks(void)
+{
+    sigset_t set;
+
+    sigfillset(&set);
+    sigdelset(&set, SIGSEGV);
+    sigdelset(&set, SIGBUS);
+    sigdelset(&set, host_interrupt_signal);
+    sigprocmask(SIG_SETMASK, &set, NULL);
+}
+
+bool dq_signals(CPUArchState *env)
+{
+    TaskState *ts = get_task_state(env_cpu(env));
+    struct dq_thread *t = ts->dq;
+
+    if (!dq_on_slave()) {
+        return false;
+    }
+    while (qatomic_read(&ts->signal_pending)) {
+        qatomic_set(&ts->signal_pending, 0);
+        build_frames(env, t, ts);
+        if (ts->sync_signal.pending) {
+            take_sync_signal(env, t, ts);
+            qatomic_set(&ts->signal_pending, 1);
+        } else if (dq_remote_was_kicked(&t->remote)) {
+            take(t, NULL);
+            qatomic_set(&ts->signal_pending, 1);
+        } else {
+            /* block_signals() of a call that was executed here; a kick may come at once */
+            unblock_kicks();
+        }
+    }
+    t->interrupted = 0;
+    return true;
+}

@@ -1,0 +1,196 @@
+/*
+ * System calls: which of them a slave executes itself, and the way to the proxy for all others.
+ *
+ * The table of local calls is is_local() below; each has its reason there. Everything else
+ * is executed by the proxy on the master with QEMU's own do_syscall(): every call that QEMU
+ * knows works, with its conversions, and guest pointers mean the same there.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "internal.h"
+#include <sys/prctl.h>
+#include "master/map.h"
+
+int dq_slave_pid;
+
+/* ---------------------------------------------------------------- on a slave */
+
+static bool clock_is_local(abi_long clock)
+{
+    /* the process's CPU time is spent on many nodes: the master answers, for itself */
+    return clock >= 0 && clock != CLOCK_PROCESS_CPUTIME_ID;
+}
+
+static bool advice_is_local(abi_long advice)
+{
+    switch (advice) {
+    case MADV_NORMAL:
+    case MADV_RANDOM:
+    case MADV_SEQUENTIAL:
+    case MADV_WILLNEED:
+    case MADV_FREE:
+    case MADV_HUGEPAGE:
+    case MADV_NOHUGEPAGE:
+    case MADV_DONTDUMP:
+    case MADV_DODUMP:
+        return true; /* hints: QEMU does nothing either */
+    default:
+        return false;
+    }
+}
+
+/* Executed here, by QEMU's do_syscall(), without a message. */
+static bool is_local(int num, const abi_long arg[8])
+{
+    switch (num) {
+    case TARGET_NR_sched_yield: /* about this node's processors */
+    case TARGET_NR_getrandom:   /* any node's are as good */
+    case TARGET_NR_rt_sigprocmask: /* the mask lives with the thread; it is posted below */
+    case TARGET_NR_rt_sigreturn:   /* registers and mask */
+    case TARGET_NR_sigaltstack:    /* lives with the thread */
+        return true;
+    case TARGET_NR_clock_gettime: /* one machine's clocks are the same for all its nodes */
+    case TARGET_NR_clock_getres:
+        return clock_is_local(arg[0]);
+    case TARGET_NR_gettimeofday:
+        return true;
+    case TARGET_NR_madvise:
+        return advice_is_local(arg[2]);
+    case TARGET_NR_futex: /* the node's own queue; see futex.c */
+        return dq_futex_is_ours(arg[0], arg[1]);
+    case TARGET_NR_prctl: /* registers */
+        return dq_arch_prctl_is_local(arg[0]);
+    case TARGET_NR_set_robust_list: /* QEMU says ENOSYS, for free */
+#ifdef TARGET_NR_rseq
+    case TARGET_NR_rseq:
+#endif
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* Answered here, without QEMU. */
+static bool is_known(struct dq_thread *t, int num, abi_long *ret)
+{
+    switch (num) {
+    case TARGET_NR_gettid:
+        *ret = t->remote.tid;
+        return true;
+    case TARGET_NR_getpid:
+        *ret = dq_slave_pid;
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* Calls that make a copy of the thread carry its registers. */
+static bool needs_state(int num)
+{
+    switch (num) {
+#ifdef TARGET_NR_fork
+    case TARGET_NR_fork:
+#endif
+#ifdef TARGET_NR_vfork
+    case TARGET_NR_vfork:
+#endif
+    case TARGET_NR_clone:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static abi_long delegate(CPUArchState *env, struct dq_thread *t, int num, const abi_long arg[8])
+{
+    TaskState *ts = get_task_state(env_cpu(env));
+    struct dq_msg_syscall m = {.tid = t->remote.tid, .number = num};
+    GByteArray *state = NULL;
+    const struct dq_msg_result *r;
+
+    for (int i = 0; i < 8; i++) {
+        m.arg[i] = arg[i];
+    }
+    if (needs_state(num)) {
+        state = g_byte_array_new();
+        dq_state_pack(env, state);
+    }
+    dq_stat_add(syscalls_delegated, 1);
+    r = dq_remote_call(&t->remote, DQ_MSG_SYSCALL, &m, sizeof(m), state ? state->data : NULL,
+                       state ? state->len : 0);
+    if (state) {
+        g_byte_array_free(state, true);
+    }
+    if (r->signals) {
+        qatomic_set(&ts->signal_pending, 1);
+    }
+    return r->value;
+}
+
+/*
+ * The thread's mask has changed here: the proxy follows. If a signal was unblocked that may
+ * be pending there, its handler must run before the call returns: then ask.
+ */
+static void post_mask(struct dq_thread *t, TaskState *ts)
+{
+    uint64_t mask = dq_mask_pack(&ts->signal_mask);
+    struct dq_msg_mask m = {.tid = t->remote.tid, .mask = mask};
+
+    if (mask == t->posted_mask) {
+        return;
+    }
+    dq_node_send(0, DQ_MSG_MASK, &m, sizeof(m));
+    if (t->posted_mask & ~mask) {
+        qatomic_set(&t->remote.kicked, 1); /* as if it had told us: dq_signals() asks */
+        qatomic_set(&ts->signal_pending, 1);
+    }
+    t->posted_mask = mask;
+}
+
+/* ---------------------------------------------------------------- on every node */
+
+bool dq_syscall_begin(CPUArchState *env, int num, const abi_long arg[8], abi_long *ret)
+{
+    struct dq_thread *t;
+
+    if (dq_config.nodes == 1) {
+        return false;
+    }
+    t = dq_this_thread();
+    if (!dq_on_slave()) {
+        if (dq_map_call(num)) {
+            dq_map_begin();
+        } else if (num == TARGET_NR_exit && t && !t->is_proxy) {
+            dq_place_gone(t->node);
+        } else if (num == TARGET_NR_execve || num == TARGET_NR_execveat) {
+            dq_control_stats(); /* if it succeeds, nobody will be left to tell */
+        }
+        return false;
+    }
+    if (num == TARGET_NR_exit) {
+        dq_thread_exit(env, arg[0]);
+    }
+    if (is_known(t, num, ret)) {
+        dq_stat_add(syscalls_local, 1);
+        return true;
+    }
+    if (is_local(num, arg)) {
+        dq_stat_add(syscalls_local, 1);
+        return false;
+    }
+    *ret = delegate(env, t, num, arg);
+    return true;
+}
+
+void dq_syscall_end(CPUArchState *env, int num, abi_long ret)
+{
+    if (dq_config.nodes == 1) {
+        return;
+    }
+    if (dq_on_slave()) {
+        post_mask(dq_this_thread(), get_task_state(env_cpu(env)));
+    } else if (dq_map_call(num)) {
+        dq_map_end();
+    }
+}

@@ -1,0 +1,394 @@
+/*
+ * Threads: where a new one goes, the proxy on the master, the thread itself on its slave, and
+ * the way back.
+ *
+ * A thread that is placed elsewhere is made by QEMU's own do_fork() like any other. Its host
+ * thread becomes the proxy: it ships the state and from then on executes what the thread on
+ * the slave asks for, with QEMU's do_syscall() and its own TaskState, so that the host's
+ * kernel and QEMU see one ordinary thread.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "internal.h"
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include "user/cpu_loop.h"
+#include "user/safe-syscall.h"
+#include "qemu/rcu.h"
+#include "tcg/startup.h"
+#include "exec/tb-flush.h"
+
+/* ---------------------------------------------------------------- a new thread */
+
+struct dq_thread *dq_clone_place(CPUArchState *env)
+{
+    struct dq_thread *t;
+
+    if (dq_config.nodes == 1) {
+        return NULL;
+    }
+    t = g_new0(struct dq_thread, 1);
+    t->node = dq_place_thread();
+    if (t->node && !qatomic_read(&dq_engaged)) {
+        dq_engage();
+    }
+    return t;
+}
+
+void dq_clone_failed(struct dq_thread *t)
+{
+    if (t) {
+        dq_place_gone(t->node);
+        g_free(t);
+    }
+}
+
+/* ---------------------------------------------------------------- the proxy */
+
+/*
+ * Wait for what the thread asks next. A signal that arrives meanwhile is pending here
+ * (host_signal_handler() took it down and has blocked the others): the slave is told, once,
+ * and asks for it.
+ */
+static struct dq_mail *next_mail(struct dq_thread *t, TaskState *ts)
+{
+    for (;;) {
+        struct dq_mail *m = dq_proxy_take(&t->proxy);
+
+        if (m) {
+            return m;
+        }
+        if (qatomic_read(&ts->signal_pending) && !t->kicked) {
+            struct dq_msg_thread kick = {.tid = t->proxy.tid};
+
+            t->kicked = true;
+            dq_node_send(t->node, DQ_MSG_KICK, &kick, sizeof(kick));
+        }
+        if (t->kicked) {
+            syscall(SYS_futex, &t->proxy.word, FUTEX_WAIT_PRIVATE, 0, NULL, NULL, 0);
+        } else {
+            safe_syscall(SYS_futex, &t->proxy.word, FUTEX_WAIT_PRIVATE, 0, NULL, NULL, 0);
+        }
+    }
+}
+
+/* Take down the frames of whatever is pending (dq_signal_frame()), do what has no handler. */
+static void collect_signals(CPUArchState *env, struct dq_thread *t)
+{
+    g_array_set_size(t->frames, 0);
+    process_pending_signals(env);
+    t->kicked = false;
+}
+
+static void answer(CPUArchState *env, struct dq_thread *t, abi_long value)
+{
+    struct dq_msg_result r = {
+        .tid = t->proxy.tid,
+        .signals = t->frames->len,
+        .value = value,
+        .mask = dq_mask_pack(&get_task_state(env_cpu(env))->signal_mask),
+    };
+
+    dq_node_send2(t->node, DQ_MSG_RESULT, &r, sizeof(r), t->frames->data,
+                  t->frames->len * sizeof(struct dq_frame_of_signal));
+}
+
+/* A message of the thread makes no sense: its node runs something else. */
+static void G_NORETURN bad_message(struct dq_thread *t, unsigned type)
+{
+    dq_control_error(125, "node %d sent a malformed message (%u) for thread %u; install the same "
+                          "dqemu on every node", t->node, type, t->proxy.tid);
+    _exit(125);
+}
+
+static void serve_syscall(CPUArchState *env, struct dq_thread *t, const struct dq_mail *m)
+{
+    const struct dq_msg_syscall *s = (const void *)m->body;
+    const abi_ulong a[8] = {s->arg[0], s->arg[1], s->arg[2], s->arg[3],
+                            s->arg[4], s->arg[5], s->arg[6], s->arg[7]};
+    abi_long ret;
+
+    if (m->length > sizeof(*s) &&
+        dq_state_unpack(env, m->body + sizeof(*s), m->length - sizeof(*s))) {
+        bad_message(t, m->type);
+    }
+    ret = do_syscall(env, s->number, a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7]);
+    if (dq_config.nodes == 1) {
+        /* the child of a fork: from here on it is an ordinary thread, alone */
+        t->is_proxy = false;
+        dq_arch_syscall_result(env, ret);
+        process_pending_signals(env);
+        cpu_loop(env);
+    }
+    collect_signals(env, t);
+    answer(env, t, ret);
+}
+
+static void serve_mask(struct dq_thread *t, TaskState *ts, const struct dq_mail *m)
+{
+    const struct dq_msg_mask *s = (const void *)m->body;
+    sigset_t set;
+
+    dq_mask_unpack(&ts->signal_mask, s->mask);
+    if (!qatomic_read(&ts->signal_pending)) {
+        set = ts->signal_mask;
+        sigdelset(&set, SIGSEGV);
+        sigdelset(&set, SIGBUS);
+        sigprocmask(SIG_SETMASK, &set, NULL);
+    } /* else all are blocked until the thread has asked */
+}
+
+static void serve_take(CPUArchState *env, struct dq_thread *t, TaskState *ts,
+                       const struct dq_mail *m)
+{
+    const struct dq_msg_thread *s = (const void *)m->body;
+    const struct dq_sync_signal *sync = (const void *)(s + 1);
+
+    if (s->arg) {
+        if (m->length != sizeof(*s) + sizeof(*sync) || sync->sig < 1 || sync->sig > TARGET_NSIG) {
+            bad_message(t, m->type);
+        }
+        if (sync->no_handler) {
+            force_sigsegv(sync->sig);
+        } else {
+            ts->sync_signal.info = sync->info;
+            ts->sync_signal.pending = sync->sig;
+        }
+    }
+    qatomic_set(&ts->signal_pending, 1);
+    collect_signals(env, t);
+    answer(env, t, 0);
+}
+
+static void G_NORETURN serve_exit(CPUArchState *env, struct dq_thread *t, int status)
+{
+    dq_proxy_close(&t->proxy);
+    for (;;) {
+        do_syscall(env, TARGET_NR_exit, status, 0, 0, 0, 0, 0, 0, 0);
+        /* a signal came first; it has no thread to interrupt any more */
+        process_pending_signals(env);
+    }
+}
+
+static void G_NORETURN serve_move(CPUArchState *env, struct dq_thread *t, const struct dq_mail *m)
+{
+    const size_t head = sizeof(struct dq_msg_thread);
+
+    if (dq_state_unpack(env, m->body + head, m->length - head)) {
+        bad_message(t, m->type);
+    }
+    dq_proxy_close(&t->proxy);
+    dq_place_moved(t->node, 0);
+    t->node = 0;
+    t->is_proxy = false;
+    t->kicked = false;
+    dq_stat_add(threads, 1);
+    qatomic_set(&get_task_state(env_cpu(env))->signal_pending, 1); /* sets the host's mask too */
+    process_pending_signals(env);
+    cpu_loop(env);
+    g_assert_not_reached();
+}
+
+static void G_NORETURN be_proxy(CPUArchState *env, struct dq_thread *t)
+{
+    TaskState *ts = get_task_state(env_cpu(env));
+    struct dq_msg_thread start = {.tid = ts->ts_tid};
+    GByteArray *state = g_byte_array_new();
+
+    /* what the making of the CPU left for its first loop */
+    process_queued_cpu_work(env_cpu(env));
+    t->is_proxy = true;
+    t->frames = g_array_new(false, false, sizeof(struct dq_frame_of_signal));
+    dq_proxy_open(&t->proxy, ts->ts_tid, t->node);
+    dq_state_pack(env, state);
+    dq_node_send2(t->node, DQ_MSG_START, &start, sizeof(start), state->data, state->len);
+    g_byte_array_free(state, true);
+
+    for (;;) {
+        struct dq_mail *m = next_mail(t, ts);
+
+        switch (m->type) {
+        case DQ_MSG_SYSCALL:
+            serve_syscall(env, t, m);
+            break;
+        case DQ_MSG_MASK:
+            serve_mask(t, ts, m);
+            break;
+        case DQ_MSG_TAKE:
+            serve_take(env, t, ts, m);
+            break;
+        case DQ_MSG_EXIT:
+            serve_exit(env, t, ((const struct dq_msg_thread *)m->body)->arg);
+        case DQ_MSG_MOVE:
+            serve_move(env, t, m);
+        default:
+            bad_message(t, m->type);
+        }
+        g_free(m);
+    }
+}
+
+void dq_cpu_loop(CPUArchState *env)
+{
+    struct dq_thread *t = dq_this_thread();
+
+    if (t && t->node) {
+        be_proxy(env, t);
+    }
+    dq_stat_add(threads, 1);
+    cpu_loop(env);
+}
+
+/* ---------------------------------------------------------------- on the slave */
+
+/*
+ * CPU objects are made and freed one at a time; guards QEMU's object tree and CPU list, as
+ * clone_lock does on the master. Nothing waits for another node under it.
+ */
+static pthread_mutex_t cpus_lock = PTHREAD_MUTEX_INITIALIZER;
+static CPUArchState *template_env;
+
+struct start {
+    struct dq_thread *t;
+    size_t length;
+    unsigned char state[];
+};
+
+void dq_thread_template(CPUArchState *env)
+{
+    template_env = env;
+    tcg_cflags_set(env_cpu(env), CF_PARALLEL);
+}
+
+TaskState *dq_template_task(void)
+{
+    return get_task_state(env_cpu(template_env));
+}
+
+/* All signals wait at the proxy; here only faults and kicks are let through. */
+static void set_host_mask(void)
+{
+    sigset_t set;
+
+    sigfillset(&set);
+    sigdelset(&set, SIGSEGV);
+    sigdelset(&set, SIGBUS);
+    sigdelset(&set, SIGILL);
+    sigdelset(&set, SIGFPE);
+    sigdelset(&set, SIGTRAP);
+    sigdelset(&set, host_interrupt_signal);
+    sigprocmask(SIG_SETMASK, &set, NULL);
+}
+
+static void *run_thread(void *arg)
+{
+    struct start *start = arg;
+    struct dq_thread *t = start->t;
+    TaskState *template_ts = get_task_state(env_cpu(template_env));
+    CPUArchState *env;
+    CPUState *cpu;
+    TaskState *ts;
+
+    rcu_register_thread();
+    tcg_register_thread();
+    pthread_mutex_lock(&cpus_lock);
+    env = cpu_copy(template_env);
+    pthread_mutex_unlock(&cpus_lock);
+
+    cpu = env_cpu(env);
+    ts = g_new0(TaskState, 1);
+    init_task_state(ts);
+    ts->info = template_ts->info;
+    ts->bprm = template_ts->bprm;
+    ts->ts_tid = t->remote.tid;
+    ts->dq = t;
+    cpu->opaque = ts;
+    thread_cpu = cpu;
+    if (dq_state_unpack(env, start->state, start->length)) {
+        dq_control_error(125, "node %d got a malformed thread; install the same dqemu on every "
+                              "node", dq_config.node);
+        _exit(125);
+    }
+    g_free(start);
+    t->posted_mask = dq_mask_pack(&ts->signal_mask);
+    dq_stat_add(threads, 1);
+    set_host_mask();
+    if (dq_remote_begin(&t->remote, syscall(SYS_gettid))) {
+        qatomic_set(&ts->signal_pending, 1);
+        cpu_exit(cpu);
+    }
+    cpu_loop(env);
+    return NULL;
+}
+
+int dq_thread_start(const void *body, size_t length)
+{
+    const struct dq_msg_thread *m = body;
+    struct start *start = g_malloc(sizeof(*start) + length - sizeof(*m));
+    pthread_attr_t attr;
+    pthread_t id;
+    int err;
+
+    start->t = g_new0(struct dq_thread, 1);
+    start->t->node = dq_config.node;
+    start->t->remote.tid = m->tid;
+    start->length = length - sizeof(*m);
+    memcpy(start->state, m + 1, start->length);
+    dq_remote_open(&start->t->remote);
+
+    pthread_attr_init(&attr);
+    pthread_attr_setstacksize(&attr, 0x40000); /* as QEMU's NEW_STACK_SIZE */
+    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+    err = pthread_create(&id, &attr, run_thread, start);
+    pthread_attr_destroy(&attr);
+    if (err) {
+        dq_control_error(125, "node %d cannot create a thread: %s; raise its process limit",
+                         dq_config.node, strerror(err));
+        _exit(125);
+    }
+    return 0;
+}
+
+/* The host thread ends; what the guest's thread becomes has been told to the proxy. */
+static void G_NORETURN leave(CPUArchState *env)
+{
+    CPUState *cpu = env_cpu(env);
+    TaskState *ts = get_task_state(cpu);
+    sigset_t all;
+
+    sigfillset(&all); /* no kick finds this thread half gone */
+    sigprocmask(SIG_SETMASK, &all, NULL);
+    pthread_mutex_lock(&cpus_lock);
+    object_unparent(OBJECT(cpu));
+    object_unref(OBJECT(cpu));
+    pthread_mutex_unlock(&cpus_lock);
+    thread_cpu = NULL;
+    g_free(ts->dq);
+    g_free(ts);
+    rcu_unregister_thread();
+    pthread_exit(NULL);
+}
+
+void dq_thread_exit(CPUArchState *env, int status)
+{
+    struct dq_thread *t = dq_this_thread();
+    struct dq_msg_thread m = {.tid = t->remote.tid, .arg = status};
+
+    dq_remote_close(&t->remote);
+    dq_node_send(0, DQ_MSG_EXIT, &m, sizeof(m));
+    leave(env);
+}
+
+void dq_thread_move(CPUArchState *env)
+{
+    struct dq_thread *t = dq_this_thread();
+    struct dq_msg_thread m = {.tid = t->remote.tid};
+    GByteArray *state = g_byte_array_new();
+
+    dq_state_pack(env, state);
+    dq_remote_close(&t->remote);
+    dq_stat_add(migrations, 1);
+    dq_node_send2(0, DQ_MSG_MOVE, &m, sizeof(m), state->data, state->len);
+    g_byte_array_free(state, true);
+    leave(env);
+}

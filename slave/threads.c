@@ -1,0 +1,117 @@
+/*
+ * The table of the threads that run here.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "slave/threads.h"
+
+#include <errno.h>
+#include <glib.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "dqemu/node.h"
+
+/* Guards the table and what the loop does to its entries. Innermost. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static GHashTable *threads; /* tid -> struct dq_remote, not owned */
+static int kick_signal;
+
+void dq_remote_init(int signal)
+{
+    kick_signal = signal;
+    threads = g_hash_table_new(NULL, NULL);
+}
+
+void dq_remote_open(struct dq_remote *r)
+{
+    r->kicked = 0;
+    r->host_tid = 0;
+    r->word = 0;
+    r->result = NULL;
+    pthread_mutex_lock(&lock);
+    g_hash_table_insert(threads, GUINT_TO_POINTER(r->tid), r);
+    pthread_mutex_unlock(&lock);
+}
+
+bool dq_remote_begin(struct dq_remote *r, int host_tid)
+{
+    bool kicked;
+
+    pthread_mutex_lock(&lock);
+    r->host_tid = host_tid;
+    kicked = r->kicked;
+    pthread_mutex_unlock(&lock);
+    return kicked;
+}
+
+void dq_remote_close(struct dq_remote *r)
+{
+    pthread_mutex_lock(&lock);
+    /* the tid may have been given to a new thread that has started here already */
+    if (g_hash_table_lookup(threads, GUINT_TO_POINTER(r->tid)) == r) {
+        g_hash_table_remove(threads, GUINT_TO_POINTER(r->tid));
+    }
+    pthread_mutex_unlock(&lock);
+    g_free(r->result);
+    r->result = NULL;
+}
+
+const struct dq_msg_result *dq_remote_call(struct dq_remote *r, unsigned type, const void *body,
+                                           size_t length, const void *more, size_t more_length)
+{
+    g_free(r->result);
+    r->result = NULL;
+    __atomic_store_n(&r->word, 0, __ATOMIC_SEQ_CST);
+    dq_node_send2(0, type, body, length, more, more_length);
+    while (!__atomic_load_n(&r->word, __ATOMIC_ACQUIRE)) {
+        syscall(SYS_futex, &r->word, FUTEX_WAIT_PRIVATE, 0, NULL, NULL, 0);
+    }
+    return r->result;
+}
+
+bool dq_remote_was_kicked(struct dq_remote *r)
+{
+    return __atomic_exchange_n(&r->kicked, 0, __ATOMIC_ACQ_REL);
+}
+
+static int result_arrived(struct dq_remote *r, const void *body, size_t length)
+{
+    if (r->result) {
+        return -EPROTO;
+    }
+    r->result = g_memdup2(body, length);
+    r->result_length = length;
+    __atomic_store_n(&r->word, 1, __ATOMIC_RELEASE);
+    syscall(SYS_futex, &r->word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+    return 0;
+}
+
+int dq_remote_message(unsigned type, const void *body, size_t length)
+{
+    struct dq_remote *r;
+    uint32_t tid;
+    int err = 0;
+
+    memcpy(&tid, body, sizeof(tid));
+    pthread_mutex_lock(&lock);
+    r = g_hash_table_lookup(threads, GUINT_TO_POINTER(tid));
+    if (type == DQ_MSG_KICK) {
+        /* none is needed for a thread that has just ended or moved away */
+        if (r) {
+            __atomic_store_n(&r->kicked, 1, __ATOMIC_RELEASE);
+            if (r->host_tid) {
+                syscall(SYS_tgkill, getpid(), r->host_tid, kick_signal);
+            }
+        }
+    } else if (!r) {
+        err = -EPROTO;
+    } else {
+        err = result_arrived(r, body, length);
+    }
+    pthread_mutex_unlock(&lock);
+    return err;
+}

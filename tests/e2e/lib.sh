@@ -1,0 +1,104 @@
+# shellcheck shell=bash
+# For the end-to-end tests: where things are, running a program within a time limit, and knowing
+# every process of a run. Sourced by bash scripts under tests/.
+#
+#   QEMU_PLAIN         the undistributed emulator to compare with   (build/qemu-aarch64)
+#   DQEMU_LAUNCH       the launcher under test                      (build/dqemu-launch)
+#   GUESTS             folder of the built guests                   (build/guests)
+#   DQEMU_TIME_SCALE   stretches every time limit, for slow machines (1)
+#   DQEMU_TEST_NODES   the numbers of nodes to try                  ("1 2 3 4")
+#   DQEMU_TEST_GUESTS  run only these guests                        (all)
+#   DQEMU_TEST_JOBS    runs at a time                               (2)
+#
+# SPDX-License-Identifier: GPL-2.0-or-later
+
+export LC_ALL=C
+TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+: "${QEMU_PLAIN:=$TOP/build/qemu-aarch64}"
+: "${DQEMU_LAUNCH:=$TOP/build/dqemu-launch}"
+: "${GUESTS:=$TOP/build/guests}"
+: "${DQEMU_TIME_SCALE:=1}"
+: "${DQEMU_TEST_NODES:=1 2 3 4}"
+: "${DQEMU_TEST_JOBS:=2}"
+export QEMU_PLAIN DQEMU_LAUNCH GUESTS DQEMU_TIME_SCALE DQEMU_TEST_NODES DQEMU_TEST_JOBS
+
+# A core file per guest that is meant to abort would fill the folder.
+ulimit -c 0
+
+SCRATCH=$(mktemp -d "${TMPDIR:-/tmp}/dqemu-test.XXXXXX")
+trap 'rm -rf "$SCRATCH"' EXIT
+
+bail_out() { # REASON: nothing can be tested
+    echo "Bail out! $*"
+    exit 1
+}
+
+need_build() {
+    [ -x "$DQEMU_LAUNCH" ] || bail_out "$DQEMU_LAUNCH is missing: run make"
+    [ -x "$QEMU_PLAIN" ] || bail_out "$QEMU_PLAIN is missing: run make"
+}
+
+scaled() { # SECONDS: the limit after DQEMU_TIME_SCALE
+    awk -v s="$1" -v k="$DQEMU_TIME_SCALE" 'BEGIN { print s * k }'
+}
+
+# Run COMMAND within SECONDS, marked so that left_of can find whatever it started.
+run_marked() { # MARK SECONDS COMMAND...
+    local mark=$1 limit
+    limit=$(scaled "$2")
+    shift 2
+    DQEMU_TEST_RUN=$mark timeout -k 5 "$limit" "$@"
+}
+
+# Processes of a run still alive: their pids. Children inherit the mark whatever session or group
+# they move to; a zombie has no environment left and does not count.
+left_of() { # MARK
+    grep -lzxs -- "DQEMU_TEST_RUN=$1" /proc/[0-9]*/environ | sed 's,^/proc/\([0-9]*\)/.*,\1,'
+}
+
+# True once CONDITION (a command) holds; false when it does not within SECONDS.
+await() { # SECONDS CONDITION...
+    local end
+    end=$(awk -v n="$(date +%s%N)" -v s="$(scaled "$1")" 'BEGIN { printf "%.0f", n + s * 1e9 }')
+    shift
+    until "$@"; do
+        [ "$(date +%s%N)" -lt "$end" ] || return 1
+        read -rt 0.05 <> <(:) || true
+    done
+}
+
+none_left() { # MARK
+    [ -z "$(left_of "$1")" ]
+}
+
+# All processes of a run must be gone within two seconds of its end; those that are not are named
+# and ended.
+check_none_left() { # MARK
+    local pids pid
+    await 2 none_left "$1" && return 0
+    pids=$(left_of "$1")
+    echo "still running after the end:"
+    for pid in $pids; do
+        ps -o pid=,stat=,wchan=,args= -p "$pid" || true
+        kill -KILL "$pid" 2>/dev/null || true
+    done
+    return 1
+}
+
+plural() { # COUNT WORD
+    [ "$1" = 1 ] && echo "$1 $2" || echo "$1 $2s"
+}
+
+# TAP points with running numbers. A diagnosis on stdin belongs to a point that failed.
+point=0 failed=0
+pass() { # NAME
+    echo "ok $((++point)) - $*"
+}
+fail() { # NAME < diagnosis
+    echo "not ok $((++point)) - $*"
+    failed=$((failed + 1))
+    sed 's/^/# /'
+}
+skip() { # NAME REASON
+    echo "ok $((++point)) - $1 # SKIP $2"
+}
