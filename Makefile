@@ -175,9 +175,10 @@ $(UNIT_T): %.t: % Makefile
 -include $(shell find $(B)/obj $(B)/asan $(B)/tsan -name '*.d' 2>/dev/null)
 
 # What is quick, and finds the most, runs first.
-ORDER := lint unit wire sim model fuzz pager launch
+ORDER := unit lint wire fuzz sim model pager launch
 LATE := e2e litmus real faults bench
-T_FILES = $(wildcard $(ORDER:%=tests/%/*.t)) $(UNIT_T) \
+T_FILES = $(UNIT:%=$(B)/tests/unit/%.t) $(wildcard $(ORDER:%=tests/%/*.t)) \
+          $(filter-out $(B)/tests/unit/%,$(UNIT_T)) \
           $(filter-out $(foreach d,$(ORDER) $(LATE),tests/$d/%),$(sort $(wildcard tests/*/*.t))) \
           $(wildcard $(LATE:%=tests/%/*.t))
 # make test T=PATTERN: those whose path matches (grep -E)

@@ -187,14 +187,25 @@ static const struct dq_member *find_ended(const struct dq_cluster *run)
     return NULL;
 }
 
-/* 5: the first that came, since who loses a peer leaves, and is lost by the others in turn */
+/*
+ * 5: the first that came; but who has lost a peer leaves, and is lost by the others in turn, so
+ * the loss of a node that has said nothing is believed before the loss of one that has.
+ */
 static const struct dq_member *find_witness(const struct dq_cluster *run)
 {
     const struct dq_member *found = NULL;
+    bool found_echo = false;
+
     for (int i = 0; i < run->nodes; i++) {
         const struct dq_member *m = &run->members[i];
-        if (m->lost_node >= 0 && (!found || m->explained_at < found->explained_at)) {
+        if (m->lost_node < 0) {
+            continue;
+        }
+        bool echo = dq_member_explained(&run->members[m->lost_node]);
+        if (!found || echo < found_echo ||
+            (echo == found_echo && m->explained_at < found->explained_at)) {
             found = m;
+            found_echo = echo;
         }
     }
     return found;
@@ -210,10 +221,9 @@ static void judge_reports(struct dq_cluster *run)
         fail(run, DQ_STATUS_FAULT, "node %d (%s) was lost%s: %s; see what it says with -v", m->node,
              m->address, run->going ? "" : " before the run began", ending_of(m->wait_status));
     } else if ((m = find_witness(run))) {
-        int lost = MIN(m->lost_node, run->nodes - 1);
         fail(run, DQ_STATUS_FAULT,
-             "node %d (%s) was lost by node %d: %s; check the network between them", lost,
-             run->members[lost].address, m->node, m->lost_why);
+             "node %d (%s) was lost by node %d: %s; check the network between them", m->lost_node,
+             run->members[m->lost_node].address, m->node, m->lost_why);
     }
 }
 

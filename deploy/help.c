@@ -79,7 +79,7 @@ void dq_help_print(void)
          "several nodes that share its memory.\n"
          "\n"
          "Options, each with the environment variable that sets it too in brackets:");
-#define X(id, letter, word, argument, env, standard, help) \
+#define X(id, letter, word, argument, env, standard, help)                                         \
     print_option(letter, word, argument, env, standard, help);
 #include "deploy/options.inc"
 #undef X

@@ -24,7 +24,7 @@
 
 void dq_member_init(struct dq_member *m, int node, const struct dq_options *options)
 {
-    *m = (struct dq_member){.node = node, .fd = -1, .lost_node = -1};
+    *m = (struct dq_member){.node = node, .nodes = options->nodes, .fd = -1, .lost_node = -1};
     m->input = g_string_new(NULL);
     g_strlcpy(m->address, options->addresses[node], sizeof(m->address));
 }
@@ -63,7 +63,7 @@ static void send_object(struct dq_member *m, json_t *object)
 static json_t *tunables(const struct dq_config *config)
 {
     json_t *object = json_object();
-#define X(name, unit, standard, least, most, reason) \
+#define X(name, unit, standard, least, most, reason)                                               \
     json_object_set_new(object, #name, json_integer(config->name));
 #include "dqemu/tunables.inc"
 #undef X
@@ -126,24 +126,35 @@ void dq_member_send_go(struct dq_member *m)
 
 /* ---- from the node ---- */
 
-static void hear_error(struct dq_member *m, int status, const char *text)
+static int64_t time_of(const json_t *object)
+{
+    const json_t *at = json_object_get(object, "at");
+    return json_is_integer(at) ? json_integer_value(at) : g_get_monotonic_time();
+}
+
+static void hear_error(struct dq_member *m, int status, const char *text, int64_t at)
 {
     if (!dq_member_explained(m)) {
-        m->explained_at = g_get_monotonic_time();
+        m->explained_at = at;
         m->status = status;
         m->text = g_strdup(text);
     }
 }
 
-static void hear_lost(struct dq_member *m, const json_t *object, const char *text)
+static bool hear_lost(struct dq_member *m, const json_t *object, const char *text)
 {
-    const json_t *node = json_object_get(object, "node");
+    json_t *node = json_object_get(object, "node");
+    json_int_t lost = json_integer_value(node);
 
-    if (!dq_member_explained(m) && json_is_integer(node) && json_integer_value(node) >= 0) {
-        m->explained_at = g_get_monotonic_time();
-        m->lost_node = (int)MIN(json_integer_value(node), DQ_MAX_NODES);
+    if (!json_is_integer(node) || lost < 0 || lost >= m->nodes || lost == m->node) {
+        return false;
+    }
+    if (!dq_member_explained(m)) {
+        m->explained_at = time_of(object);
+        m->lost_node = (int)lost;
         m->lost_why = g_strdup(text);
     }
+    return true;
 }
 
 static bool hear_listening(struct dq_member *m, const json_t *object)
@@ -187,10 +198,11 @@ static bool hear(struct dq_member *m, const json_t *object)
     } else if (strcmp(type, "log") == 0 && text) {
         dq_say("node %d: %s", m->node, text);
     } else if (strcmp(type, "lost") == 0 && text) {
-        hear_lost(m, object, text);
+        return hear_lost(m, object, text);
     } else if (strcmp(type, "error") == 0 && text) {
         json_int_t status = json_integer_value(json_object_get(object, "status"));
-        hear_error(m, status >= 1 && status <= 255 ? (int)status : DQ_STATUS_FAULT, text);
+        hear_error(m, status >= 1 && status <= 255 ? (int)status : DQ_STATUS_FAULT, text,
+                   time_of(object));
     } else {
         return false;
     }
@@ -211,7 +223,7 @@ static void hear_lines(struct dq_member *m)
             char *text = g_strdup_printf("node %d (%s) says what dqemu-launch does not understand; "
                                          "use both from one build",
                                          m->node, m->address);
-            hear_error(m, DQ_STATUS_FAULT, text);
+            hear_error(m, DQ_STATUS_FAULT, text, g_get_monotonic_time());
             g_free(text);
         }
     }

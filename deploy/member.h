@@ -26,7 +26,7 @@ enum dq_stage {
 };
 
 struct dq_member {
-    int node;
+    int node, nodes;
     enum dq_stage stage;
     pid_t pid; /* 0 before the start */
     int fd;    /* control channel; -1: none, or closed */

@@ -406,9 +406,9 @@ void dq_options_read(struct dq_options *options, int argc, char **argv)
 
     *options = (struct dq_options){0};
     dq_config_init(&options->config);
-#define X(id, letter, word, argument, env, standard, help) \
-    if (standard) {                                        \
-        set_option(&p, OPTION_##id, "--" word, standard);  \
+#define X(id, letter, word, argument, env, standard, help)                                         \
+    if (standard) {                                                                                \
+        set_option(&p, OPTION_##id, "--" word, standard);                                          \
     }
 #include "deploy/options.inc"
 #undef X

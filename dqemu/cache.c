@@ -27,11 +27,11 @@ struct block {
 
 struct active {
     uint64_t page;
-    uint64_t hold;  /* the page is not given away before this time */
-    unsigned get;   /* DQ_MSG_GET_S or DQ_MSG_GET_X is out; 0: none */
-    bool escalate;  /* write access was wanted while GET_S was out */
-    int need, got;  /* GET_X: answers of holders; need comes with WAIT */
-    unsigned due;   /* DQ_MSG_FETCH_S, FETCH_X or INV is not answered yet; 0: none */
+    uint64_t hold; /* the page is not given away before this time */
+    unsigned get;  /* DQ_MSG_GET_S or DQ_MSG_GET_X is out; 0: none */
+    bool escalate; /* write access was wanted while GET_S was out */
+    int need, got; /* GET_X: answers of holders; need comes with WAIT */
+    unsigned due;  /* DQ_MSG_FETCH_S, FETCH_X or INV is not answered yet; 0: none */
     unsigned due_to;
     bool releasing; /* release() said false, dq_cache_released() will come */
     GList link;     /* in dq_cache.due, if due */
@@ -46,7 +46,7 @@ struct dq_cache {
     GHashTable *active; /* &active->page -> struct active */
     unsigned sweep_at;  /* size of `active` at which entries whose hold time is over go */
     GQueue due;
-    uint64_t timer;     /* what was asked for last, 0: nothing */
+    uint64_t timer; /* what was asked for last, 0: nothing */
     bool frozen;
 };
 
@@ -131,7 +131,7 @@ static void settle(struct dq_cache *c, struct active *a, uint64_t now)
 
 static void send(struct dq_cache *c, int to, unsigned type, uint64_t page, bool with_page)
 {
-    struct dq_msg_page m = { .page = page };
+    struct dq_msg_page m = {.page = page};
 
     c->ops->send(c->ctx, to, type, &m, with_page);
 }
@@ -449,7 +449,8 @@ static int on_demand(struct dq_cache *c, unsigned type, const struct dq_msg_page
     struct active *a = active_of(c, m->page);
     bool to_map = type == DQ_MSG_INV && m->node == DQ_NODE_MAP;
 
-    if (dq_cache_state(c, m->page) == DQ_INVALID || (a && (a->due || a->got || a->need != UNKNOWN)) ||
+    if (dq_cache_state(c, m->page) == DQ_INVALID ||
+        (a && (a->due || a->got || a->need != UNKNOWN)) ||
         (!to_map && (m->node >= c->nodes || m->node == c->node))) {
         return -EPROTO;
     }

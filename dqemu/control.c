@@ -265,7 +265,10 @@ int dq_control_open(int fd, struct dq_config *cfg)
         control.fd = -1;
         return rc;
     }
-    control.input = g_string_new(NULL);
+    if (!control.input) {
+        control.input = g_string_new(NULL);
+    }
+    g_string_truncate(control.input, 0);
     int rc = read_first_line(&read);
     if (rc == 0) {
         control.node = read.node;
@@ -361,6 +364,7 @@ static char *format_text(const char *format, va_list args)
 /* The end of the run, told once: takes over `object`; `text` is for a user without launcher. */
 static void report_end(json_t *object, const char *text)
 {
+    json_object_set_new(object, "at", json_integer(g_get_monotonic_time()));
     pthread_mutex_lock(&control.sending);
     if (control.failed) {
         json_decref(object);

@@ -10,11 +10,12 @@
  *  node -> launcher  ready     the handshakes with all peers are done
  *  launcher -> node  go        sent to all once all are ready
  *  node -> launcher  stats     node, and each counter of dqemu/stats.inc; the latest counts
- *  node -> launcher  error     status, text: the run is over; the first one is shown
- *  node -> launcher  lost      node, text: that peer is gone or misbehaves, the run is over
+ *  node -> launcher  error     status, text, at: the run is over; the first one is shown
+ *  node -> launcher  lost      node, text, at: that peer is gone, the run is over
  *  node -> launcher  log       text, shown on stderr if the user asked for more words
  *
- * The launcher sends nothing after "go". End of file from it means: die now.
+ * "at" is the time of the report in monotonic microseconds: one fault makes several nodes
+ * report at almost the same time. The launcher sends nothing after "go". End of file from it means: die now.
  *
  * dq_control_open() to dq_control_wait_go() are called in that order by one thread, before
  * the loop runs; they block. The senders below them may be called by any thread at any

@@ -20,9 +20,9 @@
 #define NOBODY (-1)
 
 struct block {
-    unsigned touched;    /* entries with at least one holder */
-    uint64_t exclusive;  /* a bit per page */
-    uint64_t holders[];  /* BLOCK_PAGES sets of dq_dir.words words, a bit per node */
+    unsigned touched;   /* entries with at least one holder */
+    uint64_t exclusive; /* a bit per page */
+    uint64_t holders[]; /* BLOCK_PAGES sets of dq_dir.words words, a bit per node */
 };
 
 struct reset {
@@ -38,14 +38,14 @@ struct waiter {
 
 struct busy {
     uint64_t page;
-    int requester;       /* who ends it with DONE; NOBODY: the last RACK ends it */
+    int requester; /* who ends it with DONE; NOBODY: the last RACK ends it */
     struct reset *reset;
-    GQueue waiters;      /* struct waiter, owned */
+    GQueue waiters; /* struct waiter, owned */
 };
 
 struct dq_dir {
     int node, nodes;
-    unsigned words;    /* of a set of nodes */
+    unsigned words; /* of a set of nodes */
     unsigned run_pages;
     const struct dq_dir_ops *ops;
     void *ctx;
@@ -175,7 +175,7 @@ static bool remove_holder(struct dq_dir *d, uint64_t page, int node)
 static void send(struct dq_dir *d, int to, unsigned type, uint64_t page, unsigned count,
                  unsigned node)
 {
-    struct dq_msg_page m = { .page = page, .count = count, .node = (uint16_t)node };
+    struct dq_msg_page m = {.page = page, .count = count, .node = (uint16_t)node};
 
     d->ops->send(d->ctx, to, type, &m);
 }
@@ -193,7 +193,7 @@ static void grant_zero(struct dq_dir *d, uint64_t page, int r)
     uint64_t first = chunk + offset - offset % d->run_pages;
     uint64_t last = MIN(first + d->run_pages, chunk + DQ_CHUNK_PAGES) - 1;
     uint64_t from = page, to = page;
-    struct dq_msg_page m = { 0 };
+    struct dq_msg_page m = {0};
 
     /* an untouched page is idle: a transaction always has a holder */
     while (from > first && !holders_of(d, from - 1)) {
@@ -349,7 +349,7 @@ int dq_dir_message(struct dq_dir *d, int from, unsigned type, const struct dq_ms
         if (b && waits(b, from)) {
             return -EPROTO;
         }
-        request(d, m->page, (struct waiter){ .type = type, .from = from });
+        request(d, m->page, (struct waiter){.type = type, .from = from});
         return 0;
     case DQ_MSG_DONE:
         if (!b || b->requester != from) {
@@ -415,7 +415,7 @@ static GArray *blocks_within(const struct dq_dir *d, uint64_t page, uint64_t end
     return keys;
 }
 
-/* Call visit for each touched page of [page, end), in ascending order. */
+/* Call visit for each touched page of [page, end), in ascending order; it must not untouch any. */
 static void each_touched(struct dq_dir *d, uint64_t page, uint64_t end,
                          void (*visit)(struct dq_dir *d, uint64_t page, void *arg), void *arg)
 {
@@ -423,9 +423,10 @@ static void each_touched(struct dq_dir *d, uint64_t page, uint64_t end,
 
     for (unsigned i = 0; i < keys->len; i++) {
         uint64_t first = g_array_index(keys, uint64_t, i) * BLOCK_PAGES;
+        struct block *b = block_of(d, first);
 
         for (uint64_t p = MAX(first, page); p - first < BLOCK_PAGES && p < end; p++) {
-            if (holders_of(d, p)) {
+            if (set_next(d, block_set(d, b, p), 0) != NOBODY) {
                 visit(d, p, arg);
             }
         }
@@ -465,7 +466,7 @@ static void reset_page(struct dq_dir *d, uint64_t page, void *arg)
     struct reset *reset = arg;
 
     reset->left++;
-    request(d, page, (struct waiter){ .type = DQ_MSG_RESET, .from = NOBODY, .reset = reset });
+    request(d, page, (struct waiter){.type = DQ_MSG_RESET, .from = NOBODY, .reset = reset});
 }
 
 void dq_dir_reset(struct dq_dir *d, uint64_t page, uint64_t count, uint64_t cookie)
@@ -507,7 +508,7 @@ static void list_page(struct dq_dir *d, uint64_t page, void *arg)
 void dq_dir_list(struct dq_dir *d, int node, void (*run)(void *arg, uint64_t page, uint64_t count),
                  void *arg)
 {
-    struct listing l = { .node = node, .run = run, .arg = arg };
+    struct listing l = {.node = node, .run = run, .arg = arg};
 
     each_touched(d, 0, UINT64_MAX, list_page, &l);
     if (l.count) {

@@ -21,7 +21,10 @@ struct dq_jobs {
     struct dq_job *first, **end;
 };
 
-#define DQ_JOBS_INIT(jobs) {.lock = PTHREAD_MUTEX_INITIALIZER, .end = &(jobs).first}
+#define DQ_JOBS_INIT(jobs)                                                                         \
+    {                                                                                              \
+        .lock = PTHREAD_MUTEX_INITIALIZER, .end = &(jobs).first                                    \
+    }
 
 /* In a forked child, where another thread of the parent may have held the lock. */
 static inline void dq_jobs_forked(struct dq_jobs *q)

@@ -16,6 +16,7 @@
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -331,9 +332,30 @@ static void watch_launcher(void)
     kill(getpid(), SIGKILL);
 }
 
+/*
+ * Guest threads use all the processor time there is, and wait for this one when they fault:
+ * it runs little and often. Both requests are wishes: the first needs a privilege, the second
+ * (a short time slice, so that a wake-up preempts) Linux 6.12.
+ */
+static void hurry(void)
+{
+    struct {
+        uint32_t size, policy;
+        uint64_t flags;
+        int32_t nice;
+        uint32_t priority;
+        uint64_t slice_ns, deadline, period;
+    } wish = {.size = sizeof(wish), .slice_ns = 100000};
+
+    setpriority(PRIO_PROCESS, 0, -20);
+    wish.nice = getpriority(PRIO_PROCESS, 0);
+    syscall(SYS_sched_setattr, 0, &wish, 0);
+}
+
 static void *run_loop(void *arg)
 {
     (void)arg;
+    hurry();
     event_base_dispatch(node.base);
     return NULL;
 }
@@ -393,8 +415,10 @@ static int listen_here(const struct dq_config *cfg)
     int err = node.wire->listen(node.transport, cfg->bind, &port);
 
     if (err) {
-        dq_control_error(125, "node %d cannot listen at %s port %u: %s; choose another address or "
-                         "port", cfg->node, cfg->bind, cfg->port, g_strerror(-err));
+        dq_control_error(125,
+                         "node %d cannot listen at %s port %u: %s; choose another address or "
+                         "port",
+                         cfg->node, cfg->bind, cfg->port, g_strerror(-err));
         return err;
     }
     return dq_control_listening(cfg->bind, port);
@@ -426,8 +450,8 @@ static int open_all(const struct dq_config *cfg)
         err = dq_pager_start(cfg);
     }
     if (err) {
-        dq_control_error(125, "node %d cannot start: %s; raise the limit of open files",
-                         cfg->node, g_strerror(-err));
+        dq_control_error(125, "node %d cannot start: %s; raise the limit of open files", cfg->node,
+                         g_strerror(-err));
     } else {
         err = listen_here(cfg);
     }

@@ -1,5 +1,6 @@
 /*
- * What the parts of the node runtime (node.c, worker.c, pager.c, code.c, uffd.c) know of each
+ * What the parts of the node runtime (node.c, worker.c, pager.c, ask.c, range.c,
+ * code.c, uffd.c) know of each
  * other. For everybody else there is node.h.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
@@ -11,7 +12,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <glib.h>
+
+#include "dqemu/coherence.h"
 #include "dqemu/config.h"
+#include "dqemu/gate.h"
 #include "dqemu/node.h"
 #include "proto/wire.h"
 
@@ -49,13 +54,29 @@ void dq_worker_forked(void);
 /* A thread with all signals blocked, which nobody joins. 0 or -errno. */
 int dq_worker_thread(void *(*run)(void *arg), const char *name);
 
-/* ---- pager.c; all on the loop but forked ---- */
+/* ---- pager.c; on the loop, but for forked ---- */
+
+extern struct dq_pager {
+    int self, count;
+    uintptr_t guest_base; /* set before there is anything to fault */
+    struct dq_dir *dir;
+    struct dq_cache *cache;
+    int timer; /* timerfd of the hold time */
+} dq_pager;
 
 int dq_pager_start(const struct dq_config *cfg); /* before the loop runs. 0 or -errno */
 void dq_pager_forked(void);
 
 /* GET_S to LISTED in DQ_MESSAGES. 0; -EPROTO: no such message can come now. */
 int dq_pager_message(int from, unsigned type, const void *body, size_t length);
+
+/* A thread faults on the page. `protected`: it is present for reading. */
+void dq_pager_fault(uint64_t page, bool write, bool protected);
+
+/* What release() delayed may happen now: see dqemu/coherence.h. */
+void dq_pager_released(uint64_t page);
+
+/* ---- ask.c; on the loop ---- */
 
 /* Something waits until a page is here; part of what waits. */
 struct dq_waiter {
@@ -64,11 +85,39 @@ struct dq_waiter {
     struct dq_waiter *next;
     bool write;
 };
-/* True: it is here. False: w->met() will be called, by the loop. */
+/* True: it is here. False: w->met() will be called. */
 bool dq_pager_ask(uint64_t page, struct dq_waiter *w);
 
-/* What release() delayed may happen now: see dqemu/coherence.h. */
-void dq_pager_released(uint64_t page);
+/* Pages that are wanted one after the other. The caller sets the first three. */
+struct dq_want {
+    const struct dq_run *runs;
+    size_t run_count;
+    bool write;
+    uint64_t page; /* the next one, within runs[0] */
+    unsigned in_flight;
+    bool ready;
+    struct dq_gate done; /* opens when all have been here */
+};
+void dq_want_start(struct dq_want *w);
+
+void dq_ask_start(void);
+/* True: the access is allowed already. False: a wake will follow. */
+bool dq_ask_fault(uint64_t page, bool write, bool protected);
+void dq_ask_granted(uint64_t page, enum dq_page_state state); /* the engine's granted() */
+bool dq_ask_writes(uint64_t page);                            /* somebody waits to write to it */
+void dq_ask_settle(void);                                     /* go on with what became possible */
+
+bool dq_ask_is_idle(void);      /* nothing is asked for and not here yet */
+void dq_ask_list(GArray *runs); /* append what is: struct dq_run */
+void dq_ask_hold_back(void);    /* postpone all requests ... */
+void dq_ask_resume(void);       /* ... until now */
+
+/* ---- range.c; on the loop ---- */
+
+/* OWN to LISTED. 0; -EPROTO as above. */
+int dq_range_message(int from, unsigned type, const void *body, size_t length);
+void dq_range_reset_done(uint64_t cookie); /* the directory's reset_done() */
+void dq_range_settle(void);
 
 /* ---- code.c ---- */
 

@@ -158,10 +158,12 @@ static _Noreturn void fail(const char *what, int error)
 {
     if (error == ENOMEM) {
         dq_node_fail("node %d has no memory left for the program's pages; use more nodes, or "
-                     "machines with more memory", dq_node_self());
+                     "machines with more memory",
+                     dq_node_self());
     }
     dq_node_fail("node %d: the kernel refuses to %s a page: %s; this is a fault of dqemu or of "
-                 "the kernel", dq_node_self(), what, g_strerror(error));
+                 "the kernel",
+                 dq_node_self(), what, g_strerror(error));
 }
 
 void dq_uffd_wake(uintptr_t at, size_t pages)

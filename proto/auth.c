@@ -235,7 +235,8 @@ static enum dq_auth_result got_verdict(struct dq_auth *a)
                    (unsigned)a->theirs.node);
     }
     if (v.code != DQ_VERDICT_OK) {
-        return end(a, DQ_AUTH_REFUSED, "refused this node: it did not expect a node %d; give each node its own number",
+        return end(a, DQ_AUTH_REFUSED,
+                   "refused this node: it did not expect a node %d; give each node its own number",
                    a->cfg.node);
     }
     return compare(a);
@@ -249,7 +250,8 @@ enum dq_auth_result dq_auth_feed(struct dq_auth *a, const void *bytes, size_t le
     memcpy(a->in + a->in_length, bytes, length);
     a->in_length += length;
     if (a->wait == DQ_AUTH_HELLO && !hello_begins_well(a)) {
-        return end(a, unproved(a), "does not speak dqemu's protocol; is another program at its port?");
+        return end(a, unproved(a),
+                   "does not speak dqemu's protocol; is another program at its port?");
     }
     if (a->wait == DQ_AUTH_OVER || dq_auth_wants(a) > 0) {
         return DQ_AUTH_MORE;

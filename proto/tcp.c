@@ -160,8 +160,8 @@ static int tcp_connect(struct dq_transport *t, const struct dq_peer_addr *peers)
     return 0;
 }
 
-static int tcp_send(struct dq_transport *t, int to, unsigned type, const void *body,
-                    size_t length, const void *page)
+static int tcp_send(struct dq_transport *t, int to, unsigned type, const void *body, size_t length,
+                    const void *page)
 {
     struct dq_frame f = {.length = length + (page ? DQ_PAGE_SIZE : 0), .type = type};
     struct iovec iov[] = {

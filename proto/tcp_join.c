@@ -8,9 +8,6 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE /* accept4 */
-#endif
 #include "proto/tcp.h"
 
 #include <errno.h>
@@ -352,8 +349,7 @@ static void on_acceptable(evutil_socket_t listen_fd, short what, void *arg)
     for (int i = 0; i < ACCEPT_ROUNDS; i++) {
         struct sockaddr_storage sa;
         socklen_t length = sizeof(sa);
-        int fd = accept4(listen_fd, (struct sockaddr *)&sa, &length,
-                         SOCK_CLOEXEC | SOCK_NONBLOCK);
+        int fd = accept4(listen_fd, (struct sockaddr *)&sa, &length, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
         if (fd < 0) {
             if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {

@@ -175,8 +175,7 @@ static void make_room(struct dq_tcp_link *l)
             l->in_size = IN_BYTES;
         }
     }
-    if (l->in_start > 0 &&
-        (l->in_start + need > l->in_size || l->in_size - l->in_end < IN_LEAST)) {
+    if (l->in_start > 0 && (l->in_start + need > l->in_size || l->in_size - l->in_end < IN_LEAST)) {
         move_down(l);
     }
     if (need > l->in_size) {
@@ -300,7 +299,6 @@ static void end_if_broken(struct dq_tcp_link *l)
     }
     lost_by(l, error);
 }
-
 
 void dq_tcp_link_called(struct dq_tcp_link *l)
 {

@@ -27,11 +27,11 @@ struct event_base;
 struct dq_transport;
 
 struct dq_transport_config {
-    int node;               /* this node */
-    int nodes;              /* how many there are */
-    uint8_t secret[32];     /* of this run; never sent */
-    const char *build_id;   /* compared in the handshake; shorter than DQ_BUILD_ID_SIZE */
-    unsigned handshake_ms;  /* an unauthenticated connection lives this long */
+    int node;              /* this node */
+    int nodes;             /* how many there are */
+    uint8_t secret[32];    /* of this run; never sent */
+    const char *build_id;  /* compared in the handshake; shorter than DQ_BUILD_ID_SIZE */
+    unsigned handshake_ms; /* an unauthenticated connection lives this long */
 };
 
 struct dq_peer_addr {

@@ -74,7 +74,7 @@ enum dq_verdict_code {
     DQ_VERDICT_SECRET, /* your proof is wrong; no proof of mine */
     DQ_VERDICT_PLACE,  /* your number is taken or not expected here; with my proof */
 };
-/* Acceptor -> connector. Frames follow after DQ_VERDICT_OK, the end of the connection after others. */
+/* Acceptor -> connector. After DQ_VERDICT_OK frames follow, after the others the end. */
 struct dq_verdict {
     uint32_t code; /* enum dq_verdict_code */
     uint32_t zero;

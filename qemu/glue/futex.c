@@ -2,8 +2,8 @@
  * The futex system call over all nodes: QEMU's do_futex() asks here first.
  *
  * Until the cluster is engaged, and for foreign memory always, the host's kernel does it on
- * the master. A thread that already waits in the kernel when the cluster is engaged stays
- * there; the service is told of its address and wakes it there.
+ * the master. A thread that waits in the kernel when the cluster is engaged is interrupted,
+ * and repeats the call.
  *
  * Requeueing wakes instead (a spurious wake-up is always allowed); the operations with
  * priority inheritance are executed by the kernel on the master.
@@ -19,19 +19,13 @@
 
 /* Guards `hosted`, and the decision between kernel and service. Innermost. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static GHashTable *hosted; /* host thread -> guest address it waits on in the kernel */
+static GHashTable *hosted; /* the tids of threads that are in the kernel's futex call */
+/* This thread's call began before the cluster was engaged. */
+static __thread bool began_before;
 
 static void send_futex(void *ctx, int to, unsigned type, const struct dq_msg_futex *m)
 {
     dq_node_send(to, type, m, sizeof(*m));
-}
-
-/* Threads that have waited in the kernel since before; on the master's loop. */
-static uint32_t wake_hosted(void *arg, uint64_t addr, uint32_t count, uint32_t bitset)
-{
-    long n = syscall(SYS_futex, g2h_untagged(addr), FUTEX_WAKE_BITSET | FUTEX_PRIVATE_FLAG,
-                     MIN(count, (uint32_t)INT_MAX), NULL, NULL, bitset);
-    return MAX(n, 0);
 }
 
 void dq_futex_open(void)
@@ -42,21 +36,20 @@ void dq_futex_open(void)
     dq_futex_init(&ops, NULL);
     if (!dq_on_slave()) {
         dq_futex_master_open(dq_config.nodes, &ops, NULL);
-        dq_futex_set_legacy_wake(wake_hosted, NULL);
     }
 }
 
 void dq_futex_engage(void)
 {
     GHashTableIter i;
-    gpointer addr;
+    gpointer tid;
 
     pthread_mutex_lock(&lock);
-    g_hash_table_iter_init(&i, hosted);
-    while (g_hash_table_iter_next(&i, NULL, &addr)) {
-        dq_futex_legacy((uintptr_t)addr);
-    }
     qatomic_set(&dq_engaged, true);
+    g_hash_table_iter_init(&i, hosted);
+    while (g_hash_table_iter_next(&i, &tid, NULL)) {
+        syscall(SYS_tgkill, getpid(), GPOINTER_TO_INT(tid), host_interrupt_signal);
+    }
     pthread_mutex_unlock(&lock);
 }
 
@@ -328,7 +321,8 @@ bool dq_futex(CPUState *cpu, bool time64, abi_ulong uaddr, int op, int val, abi_
         pthread_mutex_lock(&lock);
         to_host = !dq_engaged;
         if (to_host) {
-            g_hash_table_insert(hosted, (void *)pthread_self(), (void *)(uintptr_t)uaddr);
+            g_hash_table_add(hosted, GINT_TO_POINTER(get_task_state(cpu)->ts_tid));
+            began_before = true;
         }
         pthread_mutex_unlock(&lock);
         if (to_host || !dq_futex_is_ours(uaddr, op)) {
@@ -339,14 +333,23 @@ bool dq_futex(CPUState *cpu, bool time64, abi_ulong uaddr, int op, int val, abi_
     return true;
 }
 
+/*
+ * A call that began before the cluster was engaged and was interrupted since is repeated,
+ * and finds the service. (If it was a signal of the guest's that interrupted it, its handler
+ * runs first; a futex call may return early for no reason, or not.)
+ */
 int dq_futex_host_end(int ret)
 {
-    if (dq_config.nodes > 1) {
-        pthread_mutex_lock(&lock);
-        g_hash_table_remove(hosted, (void *)pthread_self());
-        pthread_mutex_unlock(&lock);
+    bool was_before = began_before;
+
+    if (dq_config.nodes == 1) {
+        return ret;
     }
-    return ret;
+    began_before = false;
+    pthread_mutex_lock(&lock);
+    g_hash_table_remove(hosted, GINT_TO_POINTER(get_task_state(thread_cpu)->ts_tid));
+    pthread_mutex_unlock(&lock);
+    return was_before && dq_engaged && ret == -TARGET_EINTR ? -QEMU_ERESTARTSYS : ret;
 }
 
 bool dq_futex_wake_tid(abi_ulong uaddr)

@@ -157,23 +157,6 @@ static void on_message(void *ctx, int from, unsigned type, const void *body, siz
     }
 }
 
-/*
- * A slave that loses the master leaves quietly: the guest has ended, or its process image is
- * another program now, or whoever watches the master reports it. A slave that loses another
- * slave leaves the report to the master, which loses it too. So there is one line per fault.
- */
-static void on_lost(void *ctx, int node, const char *why)
-{
-    if (!dq_on_slave()) {
-        dq_control_error(125, "node %d was lost: %s; see its log, and start again", node, why);
-        _exit(125);
-    }
-    if (node == 0) {
-        slave_ends();
-    }
-    dq_control_log("node %d: node %d was lost: %s", dq_config.node, node, why);
-}
-
 /* On the worker. */
 static void drop_code(void *ctx, uint64_t page)
 {
@@ -204,7 +187,6 @@ void dq_main_args(int *argc, char **argv)
     static const struct dq_node_ops ops = {
         .message = on_message,
         .drop_code = drop_code,
-        .lost = on_lost,
     };
     int fd = take_control_option(argc, argv);
 

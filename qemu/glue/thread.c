@@ -197,6 +197,7 @@ static void G_NORETURN be_proxy(CPUArchState *env, struct dq_thread *t)
 
     /* what the making of the CPU left for its first loop */
     process_queued_cpu_work(env_cpu(env));
+    current_cpu = env_cpu(env); /* as cpu_exec() would: the exclusive section asks for it */
     t->is_proxy = true;
     t->frames = g_array_new(false, false, sizeof(struct dq_frame_of_signal));
     dq_proxy_open(&t->proxy, ts->ts_tid, t->node);

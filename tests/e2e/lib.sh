@@ -25,6 +25,9 @@ export QEMU_PLAIN DQEMU_LAUNCH GUESTS DQEMU_TIME_SCALE DQEMU_TEST_NODES DQEMU_TE
 # A core file per guest that is meant to abort would fill the folder.
 ulimit -c 0
 
+# `producer | fail NAME` must count in this shell.
+shopt -s lastpipe
+
 SCRATCH=$(mktemp -d "${TMPDIR:-/tmp}/dqemu-test.XXXXXX")
 trap 'rm -rf "$SCRATCH"' EXIT
 

@@ -15,7 +15,10 @@ nodes=$1 count=$2
 shift 2
 sources=()
 if [ $# = 0 ]; then
-    sources=("$TOP"/tests/guests/*/*.c)
+    # Those of a group that has a test, not the tools of other tests.
+    for t in "$TOP"/tests/e2e/*.t; do
+        sources+=("$TOP/tests/guests/$(basename "$t" .t)"/*.c)
+    done
 else
     for name in "$@"; do
         sources+=("$TOP"/tests/guests/*/"$name".c)

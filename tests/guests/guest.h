@@ -6,7 +6,8 @@
  * at the first check that failed.
  *
  * Under the default placement the first thread that a program creates never shares a node with
- * the main thread, and eight threads alive together reach every node of a cluster of four.
+ * the main thread, and of T threads that are alive together with it at least T/2 run on other
+ * nodes than the first, whatever the number of nodes.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -59,11 +60,44 @@ guest_fail(const char *file, int line, const char *what)
 
 typedef void *(*guest_fn)(void *);
 
-/* Start COUNT threads; each gets its index, 0 to COUNT - 1, as its argument. */
+static inline void guest_sem_wait(sem_t *sem)
+{
+    while (sem_wait(sem) != 0) {
+        CHECK(errno == EINTR);
+    }
+}
+
+struct guest_entry {
+    sem_t *all_there;
+    guest_fn fn;
+    intptr_t index;
+};
+
+static inline void *guest_enter(void *arg)
+{
+    struct guest_entry *entry = arg;
+
+    guest_sem_wait(entry->all_there);
+    return entry->fn((void *)entry->index);
+}
+
+/*
+ * Start COUNT threads; each gets its index, 0 to COUNT - 1, as its argument. None of them runs
+ * before all are there: where threads are placed depends on how many there are. (What is allocated
+ * here stays for good, so that no thread has to know which of them is the last.)
+ */
 static inline void guest_start(pthread_t *threads, int count, guest_fn fn)
 {
-    for (intptr_t i = 0; i < count; i++) {
-        CHECK(pthread_create(&threads[i], NULL, fn, (void *)i) == 0);
+    struct guest_entry *entries = calloc(count, sizeof(*entries));
+    sem_t *all_there = malloc(sizeof(*all_there));
+
+    CHECK(entries && all_there && sem_init(all_there, 0, 0) == 0);
+    for (int i = 0; i < count; i++) {
+        entries[i] = (struct guest_entry){all_there, fn, i};
+        CHECK(pthread_create(&threads[i], NULL, guest_enter, &entries[i]) == 0);
+    }
+    for (int i = 0; i < count; i++) {
+        CHECK(sem_post(all_there) == 0);
     }
 }
 
@@ -95,16 +129,9 @@ static inline void *guest_elsewhere(guest_fn fn, void *arg)
     return result;
 }
 
-static inline void guest_sem_wait(sem_t *sem)
-{
-    while (sem_wait(sem) != 0) {
-        CHECK(errno == EINTR);
-    }
-}
-
 static inline void guest_handler(int sig, void (*fn)(int, siginfo_t *, void *), int flags)
 {
-    struct sigaction sa = { .sa_sigaction = fn, .sa_flags = SA_SIGINFO | flags };
+    struct sigaction sa = {.sa_sigaction = fn, .sa_flags = SA_SIGINFO | flags};
 
     sigemptyset(&sa.sa_mask);
     CHECK(sigaction(sig, &sa, NULL) == 0);
@@ -123,7 +150,7 @@ static inline struct timespec guest_after_ms(int ms)
 {
     int64_t t = guest_now_ns(CLOCK_REALTIME) + (int64_t)ms * 1000000;
 
-    return (struct timespec){ .tv_sec = t / 1000000000, .tv_nsec = t % 1000000000 };
+    return (struct timespec){.tv_sec = t / 1000000000, .tv_nsec = t % 1000000000};
 }
 
 static inline void *guest_map(size_t length, int prot)

@@ -5,7 +5,7 @@
  *
  *   fake-node --dqemu-control=FD [options] PROGRAM [NODE@PHASE:ACTION[=VALUE]]...
  *
- * A phase is one of start (configured), listening, ready, run. Node 0 ends with status 0 after
+ * A phase is one of start (configured), listening, ready (about to say so), run. Node 0 ends with status 0 after
  * its actions in `run`; the others wait for its end. Actions are the table at the end.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
@@ -380,8 +380,8 @@ int main(int argc, char **argv)
         }
         meet(peers);
         free(peers);
-        dq_control_ready();
         act("ready");
+        dq_control_ready();
         if (dq_control_wait_go() < 0) {
             return 98;
         }

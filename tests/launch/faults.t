@@ -3,6 +3,7 @@
 # and nothing left.
 #
 # SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck source=tests/launch/lib.sh
 . "$(dirname "$0")/lib.sh"
 
 fault() { # NAME LINE ARGUMENT...
@@ -35,7 +36,7 @@ fault "valid JSON that is no message" 'node 1 *says what*' \
 fault "a message out of turn" 'node 1 *says what*' \
     -n 3 ./prog 0@run:hang '1@run:raw={"type":"ready"}' 1@run:hang
 fault "a line that never ends" 'node 1 *says what*' -n 3 ./prog 0@run:hang 1@run:long=200 1@run:hang
-fault "bytes that are not UTF-8" $'node 1: \uFFFD' -n 2 ./prog 0@run:hang $'1@run:error=125,node 1: \377'
+fault "bytes that are not UTF-8" $'node 1: \357\277\275' -n 2 ./prog 0@run:hang $'1@run:error=125,node 1: \377'
 
 for phase in start listening ready; do
     fault "a slave killed at '$phase'" 'node 2 (127.0.0.1) was lost: killed by signal 9; *' \
@@ -55,7 +56,7 @@ fault "a port in use" 'node 0 cannot listen on 127.0.0.1 port 1*' -n 2 --port-ra
 low=$((31000 + $$ % 900))
 launch_background -n 2 --port-range $low-$((low + 1)) ./prog 0@run:say=up 0@run:hang
 await 5 test -s out
-holder=$pid
+holder="$pid"
 timeout 20 "$DQEMU_LAUNCH" -n 2 --port-range $low-$((low + 1)) ./prog >out2 2>err
 status=$?
 check "two runs on the same ports" test $status = 125
@@ -67,7 +68,7 @@ join_background 5
 for k in 0 1 2; do
     rm -f pids
     launch_background -n 3 ./prog {0,1,2}@run:pid=pids 0@run:hang
-    await 5 eval '[ "$(cat pids 2>/dev/null | wc -l)" = 3 ]'
+    await 5 has_lines 3 pids
     kill -KILL "$(sed -n "s/^$k //p" pids)"
     join_background 2
     want=$([ $k = 0 ] && echo 137 || echo 125)
@@ -78,16 +79,16 @@ for k in 0 1 2; do
 done
 
 launch_background -n 3 ./prog {0,1,2}@run:pid=pids2 0@run:hang
-await 5 eval '[ "$(cat pids2 2>/dev/null | wc -l)" = 3 ]'
-kill -KILL $pid
-join_background 2
+await 5 has_lines 3 pids2
+kill -KILL "$pid"
+join_background 2 2>/dev/null
 check "kill -9 of the launcher leaves nothing" test ! -s left
 
 # A wrapper that hides the node from the launcher's signals: the control channel still ends it.
 launch_background --wrap 'sh -c "\"\$@\" & wait" -' -n 3 ./prog {0,1,2}@run:pid=pids3 0@run:hang
-await 5 eval '[ "$(cat pids3 2>/dev/null | wc -l)" = 3 ]'
-kill -KILL $pid
-join_background 2
+await 5 has_lines 3 pids3
+kill -KILL "$pid"
+join_background 2 2>/dev/null
 check "nor behind wrappers that fork" test ! -s left
 
 expect "slaves that hang at the end are ended" 0 '' '' -n 3 ./prog 1@run:deaf 2@run:ignore=15

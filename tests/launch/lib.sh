@@ -20,13 +20,15 @@ cd "$SCRATCH" || exit 1
 
 # The head of an ELF file is all that the launcher reads of a program.
 make_program() { # FILE MACHINE [CLASS [ORDER [TYPE]]]: octal escapes, as printf takes them
-    printf '\177ELF\%s\%s\1\0\0\0\0\0\0\0\0\0\%s\0\%s\0' "${3:-2}" "${4:-1}" "${5:-2}" "$2" >"$1"
+    printf '%b' "\\0177ELF\\0${3:-2}\\0${4:-1}\\01\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0${5:-2}\\0\\0$2\\0" >"$1"
     head -c 44 /dev/zero >>"$1"
     chmod +x "$1"
 }
 make_program prog 267 # aarch64
 
 mark=$$-launch
+pid=
+status=
 
 # Run the launcher: its status in $status, its words in ./out and ./err, input from ./in if there
 # is one. Nothing of the run may be left.
@@ -42,7 +44,8 @@ show() {
     echo "status $status; stdout:"
     cat out
     echo "stderr:"
-    cat err left
+    cat err
+    [ ! -s left ] || cat left
 }
 
 # One run and what it must give. ERR is a glob for all of stderr, OUT for all of stdout.
@@ -55,8 +58,10 @@ expect() { # NAME STATUS OUT ERR ARGUMENT...
         [ ! -s left ]; then
         pass "$name"
     else
-        { echo "wanted status $want, stdout '$want_out', stderr '$want_err'" && show; } |
-            fail "$name"
+        fail "$name" < <(
+            echo "wanted status $want, stdout '$want_out', stderr '$want_err'"
+            show
+        )
     fi
 }
 
@@ -66,7 +71,7 @@ check() { # NAME CONDITION...: a point about the run before
     if "$@"; then
         pass "$name"
     else
-        show | fail "$name"
+        fail "$name" < <(show)
     fi
 }
 
@@ -80,6 +85,10 @@ launch_background() { # ARGUMENT...: its pid in $pid
 
 has_line() { # FILE LINE
     grep -qxs -- "$2" "$1"
+}
+
+has_lines() { # COUNT FILE
+    [ -e "$2" ] && [ "$(wc -l <"$2")" = "$1" ]
 }
 
 ended() { # PID

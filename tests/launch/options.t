@@ -2,6 +2,7 @@
 # The launcher's options, their environment twins, and what is passed on to the nodes.
 #
 # SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck source=tests/launch/lib.sh
 . "$(dirname "$0")/lib.sh"
 
 line() { # NODE NODES BIND PORT PLACEMENT VERBOSE HOLD: what the fake node says of its configuration
@@ -78,6 +79,14 @@ expect "--help" 0 'Usage: dqemu-launch*--nodes N*DQEMU_NODES*hold_us*Exit status
 expect "--version" 0 'dqemu-launch [0-9]*' '' --version
 expect "no trailing blanks in the help" 0 '*' '' --help
 check "indeed" test -z "$(grep ' $' out)"
+missing=
+mapfile -t words < <(grep -oE '^ +(-., )?--[a-z-]+|DQEMU_[A-Z_]+|^  [a-z_]+ ' out |
+    grep -oE '[A-Za-z][A-Za-z_-]+')
+check "the help names options, variables and tunables" test "${#words[@]}" -gt 25
+for word in "${words[@]}"; do
+    sed 's/\\-/-/g' "$TOP/deploy/dqemu-launch.1" | grep -q -- "$word" || missing+=" $word"
+done
+check "the manual page names everything that the help names$missing" test -z "$missing"
 expect "-v says who the nodes are" 0 '' \
     '*node 1 is process * and listens on 127.0.0.1 port *node 1: words*' -v ./prog 1@run:log=words
 expect "without -v nothing of it" 0 '' '' ./prog 1@run:log=words

@@ -2,6 +2,7 @@
 # A user who may not have a userfaultfd gets one line with the remedies.
 #
 # SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck source=tests/launch/lib.sh
 . "$(dirname "$0")/lib.sh"
 
 # Somebody without any right, who can still reach what the test needs.

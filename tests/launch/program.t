@@ -3,6 +3,7 @@
 # env(1): 126 it cannot be run, 127 it is not there.
 #
 # SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck source=tests/launch/lib.sh
 . "$(dirname "$0")/lib.sh"
 
 refused() { # NAME STATUS LINE PROGRAM

@@ -2,6 +2,7 @@
 # --stats: JSON for programs, a table for people.
 #
 # SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck source=tests/launch/lib.sh
 . "$(dirname "$0")/lib.sh"
 
 json() { # NAME FILTER: true of ./stats.json

@@ -24,6 +24,7 @@
 #define PAGE 4096u
 
 void (*cluster_drop_code)(uint64_t page);
+const char *cluster_options = "";
 
 static struct dq_config config;
 static uint8_t *base;
@@ -115,6 +116,9 @@ void barrier(void)
     static int passed;
     struct dq_msg_cookie m = {0};
 
+    if (config.nodes == 1) {
+        return;
+    }
     dq_node_send(0, DQ_MSG_MAPPED, &m, sizeof(m));
     passed++;
     pthread_mutex_lock(&meeting.lock);
@@ -199,17 +203,16 @@ static _Noreturn void run_node(int control, void (*body)(int node), bool bare)
     }
     body(config.node);
     barrier();
+    if (config.nodes == 1) {
+        leave();
+    }
     if (config.node == 0) {
         dq_node_ending();
         for (int n = 1; n < config.nodes; n++) {
             dq_node_send(n, DQ_MSG_END, &m, sizeof(m));
         }
-        dq_control_stats();
-        /* The slaves leave first: what they are still told must be sent. */
-        for (;;) {
-            pause();
-        }
     }
+    /* Slaves leave on END. The master stays, so that END arrives, until the parent lets go. */
     for (;;) {
         pause();
     }
@@ -245,8 +248,8 @@ static void configure(struct cluster *c, int node)
     snprintf(line, sizeof(line),
              "{\"type\":\"config\",\"version\":1,\"node\":%d,\"nodes\":%d,\"secret\":\"%s\","
              "\"bind\":\"127.0.0.1\",\"port\":0,\"placement\":\"spread\",\"verbose\":0,"
-             "\"options\":{}}\n",
-             node, c->nodes, secret);
+             "\"options\":{%s}}\n",
+             node, c->nodes, secret, cluster_options);
     write_text(c->control[node], line);
 }
 
@@ -300,7 +303,9 @@ void cluster_start(struct cluster *c, int nodes, void (*body)(int node), bool ba
         close(pair[1]);
         configure(c, n);
     }
-    introduce(c);
+    if (nodes > 1) {
+        introduce(c);
+    }
 }
 
 const char *cluster_error(struct cluster *c, int node)
@@ -313,7 +318,6 @@ const char *cluster_error(struct cluster *c, int node)
     return line;
 }
 
-/* The master stays until its last words are read; it is ended when its control channel closes. */
 bool cluster_end(struct cluster *c)
 {
     bool good = true;
@@ -326,9 +330,15 @@ bool cluster_end(struct cluster *c)
             good = false;
         }
     }
-    for (int n = 0; n < c->nodes; n++) {
-        close(c->control[n]);
+    if (c->nodes > 1) {
+        close(c->control[0]);
     }
     waitpid(c->pid[0], &status, 0);
+    for (int n = c->nodes > 1; n < c->nodes; n++) {
+        close(c->control[n]);
+    }
+    if (c->nodes == 1) {
+        return status == 0;
+    }
     return good && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
 }

@@ -35,8 +35,7 @@ bool time_is_up(unsigned ms);
 
 /* The node has failed: say why and end it. */
 _Noreturn void fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
-#define check(condition)                                                                           \
-    ((condition) ? (void)0 : fail("%s:%d: %s", __FILE__, __LINE__, #condition))
+#define check(condition) ((condition) ? (void)0 : fail("%s:%d: %s", __FILE__, __LINE__, #condition))
 
 /* What drop_code of this node's emulator does; set it before the first hold. */
 extern void (*cluster_drop_code)(uint64_t page);
@@ -48,6 +47,9 @@ struct cluster {
     pid_t pid[MAX_CLUSTER];
     int control[MAX_CLUSTER];
 };
+
+/* Tunables of the clusters to come, as the members of a JSON object. */
+extern const char *cluster_options;
 
 /*
  * Start `nodes` nodes that each run body(node) on memory under the pager, then leave. With

@@ -67,12 +67,12 @@ static void increment(int index, void *arg)
     uint64_t state = (uint64_t)me(index) + 1, done = 0;
 
     (void)arg;
-    while (!time_is_up(RUN_MS)) {
+    do {
         uint64_t r = rnd(&state);
 
         atomic_fetch_add(word(r % COUNTER_PAGES, (r >> 8) % COUNTERS), 1);
         done++;
-    }
+    } while (!time_is_up(RUN_MS));
     *word(TALLY_PAGE, (unsigned)me(index)) = done;
 }
 
@@ -91,7 +91,7 @@ static void counters(int node)
     for (int i = 0; i < everyone(); i++) {
         done += *word(TALLY_PAGE, (unsigned)i);
     }
-    check(counted == done && done > 0);
+    check(counted == done);
 }
 
 /* ---- words of one page, each written by one thread, keep their values */
@@ -136,8 +136,8 @@ static void pass_on(int index, void *arg)
         }
         atomic_store_explicit(word(FLAG, (unsigned)i), round << 16 | at, memory_order_release);
         for (;;) {
-            uint64_t flag = atomic_load_explicit(word(FLAG, (unsigned)before),
-                                                 memory_order_acquire);
+            uint64_t flag =
+                atomic_load_explicit(word(FLAG, (unsigned)before), memory_order_acquire);
             if (flag >> 16 >= round) {
                 for (unsigned k = 1; k < 8; k++) {
                     uint64_t got = atomic_load_explicit(
@@ -318,6 +318,45 @@ static void resets(int node)
         }
         barrier();
     }
+}
+
+/* ---- a reset of pages that are in use: afterwards all nodes see the same */
+
+static void hammer(int index, void *arg)
+{
+    uint64_t round = 0;
+
+    (void)arg;
+    if (index == 0 && dq_node_self() == 0) {
+        while (!time_is_up(RUN_MS)) {
+            dq_pager_reset(RESET_AT + round % RESET_PAGES / 2, 1 + round % 7 * 40);
+            round++;
+        }
+        check(round > 0);
+        return;
+    }
+    while (!time_is_up(RUN_MS)) {
+        touch_some(index, &round);
+        round += 1000;
+    }
+}
+
+enum { SUMS = 3000 };
+
+static void resets_in_use(int node)
+{
+    uint64_t sum = 0;
+
+    threads(NODE_THREADS, hammer, NULL);
+    barrier();
+    for (uint64_t p = RESET_AT; p < RESET_AT + RESET_PAGES; p++) {
+        for (unsigned i = 0; i < WORDS; i++) {
+            sum = sum * 31 + *word(p, i);
+        }
+    }
+    *word(SUMS, (unsigned)node) = sum;
+    barrier();
+    check(*word(SUMS, 0) == sum);
 }
 
 /* ---- the kernel reads and writes pages that are elsewhere */
@@ -602,6 +641,25 @@ static void idle(int node)
     check(cpu_seconds() - before < 0.005);
 }
 
+/* ---- one node: nothing is opened, nothing traps, every call returns at once */
+
+static void alone(int node)
+{
+    *word(3, 3) = 1;
+    check(node == 0 && dq_node_count() == 1 && dq_pager_own(0, PAGE) == 0);
+    dq_pager_want(0, 10, true);
+    dq_code_hold(3);
+    dq_code_unhold();
+    dq_pager_reset(3, 1);
+    dq_pager_gather();
+    dq_pager_thaw();
+    dq_node_work(NULL, NULL);
+    check(*word(3, 3) == 1);
+    for (int fd = 512; fd < 1024; fd++) {
+        check(fcntl(fd, F_GETFD) < 0 || fd == 512);
+    }
+}
+
 /* ---- faults of the run itself */
 
 static void wait_for_ever(int node)
@@ -645,29 +703,44 @@ static bool test_launcher_gone(void)
 
 /* ---- */
 
+#define NO_HOLD "\"hold_us\":0"
+#define LONG_RUNS "\"run_pages\":512"
+#define SHORT_RUNS "\"run_pages\":1,\"hold_us\":1000"
+
 static const struct test {
     const char *name;
-    void (*body)(int node);
     int nodes;
+    void (*body)(int node);
+    const char *options;
     bool bare;
     bool (*whole)(void); /* instead of the others */
 } tests[] = {
-    {"hello", hello, 2, false, NULL},
-    {"counters", counters, 3, false, NULL},
-    {"false_sharing", false_sharing, 3, false, NULL},
-    {"message_passing", message_passing, 3, false, NULL},
-    {"versions", versions, 4, false, NULL},
-    {"signals", signals, 2, false, NULL},
-    {"resets", resets, 3, false, NULL},
-    {"system_calls", system_calls, 3, false, NULL},
-    {"forbidden", forbidden, 3, false, NULL},
-    {"want_many", want_many, 3, false, NULL},
-    {"forks", forks, 3, false, NULL},
-    {"code", code, 3, false, NULL},
-    {"engagement", engagement, 3, true, NULL},
-    {"idle", idle, 2, false, NULL},
-    {"lost", NULL, 0, false, test_lost},
-    {"launcher_gone", NULL, 0, false, test_launcher_gone},
+    {.name = "hello", 2, hello},
+    {.name = "counters", 3, counters},
+    {.name = "counters without hold time", 3, counters, NO_HOLD},
+    {.name = "false sharing", 3, false_sharing},
+    {.name = "message passing", 3, message_passing},
+    {.name = "versions", 4, versions},
+    {.name = "versions without hold time", 4, versions, NO_HOLD},
+    {.name = "signals", 2, signals},
+    {.name = "resets", 3, resets},
+    {.name = "resets, long runs", 3, resets, LONG_RUNS},
+    {.name = "resets, short runs", 3, resets, SHORT_RUNS},
+    {.name = "resets of pages in use", 3, resets_in_use},
+    {.name = "resets of pages in use, long runs", 3, resets_in_use, LONG_RUNS},
+    {.name = "system calls", 3, system_calls},
+    {.name = "forbidden", 3, forbidden},
+    {.name = "want many", 3, want_many},
+    {.name = "forks", 3, forks},
+    {.name = "forks without hold time", 3, forks, NO_HOLD},
+    {.name = "code", 3, code},
+    {.name = "code without hold time", 3, code, NO_HOLD},
+    {.name = "engagement", 3, engagement, .bare = true},
+    {.name = "engagement, long runs", 3, engagement, LONG_RUNS, .bare = true},
+    {.name = "idle", 2, idle},
+    {.name = "alone", 1, alone},
+    {.name = "a lost node", .whole = test_lost},
+    {.name = "a lost launcher", .whole = test_launcher_gone},
 };
 
 static bool run(const struct test *t)
@@ -677,6 +750,7 @@ static bool run(const struct test *t)
     if (t->whole) {
         return t->whole();
     }
+    cluster_options = t->options ? t->options : "";
     cluster_start(&c, t->nodes, t->body, t->bare);
     return cluster_end(&c);
 }

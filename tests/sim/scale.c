@@ -41,7 +41,8 @@ struct cluster {
     struct node *node;
     GQueue queue; /* struct packet, owned */
     GRand *random;
-    unsigned hops; /* from the fault to what is being handled */
+    unsigned hops;         /* from the fault to what is being handled */
+    unsigned hops_granted; /* from the fault to the last grant */
     uint64_t faults, messages, hops_sum;
     unsigned hops_most;
 };
@@ -49,7 +50,7 @@ struct cluster {
 static void send(struct node *n, int to, unsigned type, const struct dq_msg_page *m)
 {
     bool travels = to != n->number;
-    struct packet p = { n->number, to, type, n->c->hops + travels, *m };
+    struct packet p = {n->number, to, type, n->c->hops + travels, *m};
 
     n->c->messages += travels;
     g_queue_push_tail(&n->c->queue, g_memdup2(&p, sizeof(p)));
@@ -66,7 +67,7 @@ static void dir_reset_done(void *ctx, uint64_t cookie)
     (void)cookie;
 }
 
-static const struct dq_dir_ops dir_ops = { .send = dir_send, .reset_done = dir_reset_done };
+static const struct dq_dir_ops dir_ops = {.send = dir_send, .reset_done = dir_reset_done};
 
 static void cache_send(void *ctx, int to, unsigned type, const struct dq_msg_page *m,
                        bool with_page)
@@ -102,8 +103,7 @@ static void cache_granted(void *ctx, uint64_t page, enum dq_page_state state)
     struct node *n = ctx;
 
     (void)page, (void)state;
-    n->c->hops_most = MAX(n->c->hops_most, n->c->hops);
-    n->c->hops_sum += n->c->hops;
+    n->c->hops_granted = n->c->hops;
 }
 
 static const struct dq_cache_ops cache_ops = {
@@ -120,8 +120,8 @@ static const struct dq_cache_ops cache_ops = {
 static void deliver(struct cluster *c, const struct packet *p)
 {
     struct node *n = &c->node[p->to];
-    bool to_home = p->type == DQ_MSG_GET_S || p->type == DQ_MSG_GET_X ||
-                   p->type == DQ_MSG_DONE || p->type == DQ_MSG_RACK;
+    bool to_home = p->type == DQ_MSG_GET_S || p->type == DQ_MSG_GET_X || p->type == DQ_MSG_DONE ||
+                   p->type == DQ_MSG_RACK;
     bool data = p->type == DQ_MSG_DATA_S || p->type == DQ_MSG_DATA_X;
     int error;
 
@@ -148,6 +148,8 @@ static void access_page(struct cluster *c, int node, uint64_t page, bool write)
         deliver(c, p);
         g_free(p);
     }
+    c->hops_most = MAX(c->hops_most, c->hops_granted);
+    c->hops_sum += c->hops_granted;
 }
 
 static int any_node(struct cluster *c)
@@ -206,15 +208,15 @@ static const struct {
     const char *name;
     void (*run)(struct cluster *c);
 } patterns[] = {
-    { "private", private },
-    { "migratory", migratory },
-    { "shared", shared },
-    { "broadcast", broadcast },
+    {"private", private},
+    {"migratory", migratory},
+    {"shared", shared},
+    {"broadcast", broadcast},
 };
 
 static void measure(int nodes, const char *name, void (*run)(struct cluster *c))
 {
-    struct cluster c = { .nodes = nodes, .random = g_rand_new_with_seed(1) };
+    struct cluster c = {.nodes = nodes, .random = g_rand_new_with_seed(1)};
     size_t empty = 0, memory = 0;
 
     g_queue_init(&c.queue);

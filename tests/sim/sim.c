@@ -56,17 +56,15 @@ enum plant {
 
 static const struct {
     const char *name, *help;
-} plants[] = {
-    { "none", "" },
-#define X(id, name, help) { name, help },
-    PLANTS(X)
+} plants[] = {{"none", ""},
+#define X(id, name, help) {name, help},
+              PLANTS(X)
 #undef X
 };
 
-static const char *const message_names[] = {
-    "NONE",
+static const char *const message_names[] = {"NONE",
 #define X(name, body, trailing, help) #name,
-    DQ_MESSAGES(X)
+                                            DQ_MESSAGES(X)
 #undef X
 };
 
@@ -125,11 +123,11 @@ struct world {
     struct channel channel[MAX_NODES][MAX_NODES];
     uint64_t now, versions, steps, reset_cookie;
     bool refuses_release;
-    int resetting;     /* homes that have not said RESET_DONE; 0: no reset */
-    int gathering;     /* the node that gathers, or -1 */
-    int lists;         /* homes that have not said LISTED */
+    int resetting; /* homes that have not said RESET_DONE; 0: no reset */
+    int gathering; /* the node that gathers, or -1 */
+    int lists;     /* homes that have not said LISTED */
     uint32_t to_gather;
-    uint32_t changed;  /* pages to check after this step */
+    uint32_t changed; /* pages to check after this step */
 };
 
 /* ------------------------------------------------------------- tools */
@@ -167,8 +165,8 @@ static void __attribute__((format(printf, 2, 3))) trace(struct world *w, const c
     putchar('\n');
 }
 
-static void __attribute__((format(printf, 2, 3), noreturn)) fail(struct world *w,
-                                                                 const char *format, ...)
+static void __attribute__((format(printf, 2, 3), noreturn))
+fail(struct world *w, const char *format, ...)
 {
     va_list ap;
 
@@ -223,7 +221,7 @@ static struct packet pop(struct channel *c, unsigned skip)
 static void dir_send(void *ctx, int to, unsigned type, const struct dq_msg_page *m)
 {
     struct node *n = ctx;
-    struct packet p = { .type = type, .m = *m };
+    struct packet p = {.type = type, .m = *m};
 
     if (type == DQ_MSG_WAIT && plant(n->w, PLANT_MISCOUNTED_WAIT)) {
         p.m.count--;
@@ -259,10 +257,10 @@ static void dir_reset_done(void *ctx, uint64_t cookie)
     if (cookie != n->w->reset_cookie) {
         fail(n->w, "node %d: reset_done with a wrong cookie", n->number);
     }
-    push(n->w, n->number, 0, (struct packet){ .type = DQ_MSG_RESET_DONE });
+    push(n->w, n->number, 0, (struct packet){.type = DQ_MSG_RESET_DONE});
 }
 
-static const struct dq_dir_ops dir_ops = { .send = dir_send, .reset_done = dir_reset_done };
+static const struct dq_dir_ops dir_ops = {.send = dir_send, .reset_done = dir_reset_done};
 
 /* ------------------------------------------------ callbacks: the node */
 
@@ -283,7 +281,7 @@ static void cache_send(void *ctx, int to, unsigned type, const struct dq_msg_pag
 {
     struct node *n = ctx;
     struct copy *c = &n->copies[index_of(n->w, m->page)];
-    struct packet p = { .type = type, .m = *m };
+    struct packet p = {.type = type, .m = *m};
 
     if (with_page != (type == DQ_MSG_DATA_S || type == DQ_MSG_DATA_X)) {
         fail(n->w, "node %d: %s with_page=%d", n->number, message_names[type], with_page);
@@ -316,7 +314,7 @@ static void cache_install(void *ctx, uint64_t page, uint32_t count, const void *
         if (c->present) {
             fail(n->w, "node %d installs page %" PRIx64 " twice", n->number, page + i);
         }
-        *c = (struct copy){ true, writable, false, version, version };
+        *c = (struct copy){true, writable, false, version, version};
         wake(n, index_of(n->w, page + i));
     }
 }
@@ -490,7 +488,7 @@ static bool step_thread(struct world *w, bool fresh)
         return false;
     }
     if (!t->busy) {
-        *t = (struct thread){ .busy = true, .write = chance(w, 2) };
+        *t = (struct thread){.busy = true, .write = chance(w, 2)};
         t->page = (int)draw(w, (uint64_t)w->pages);
     }
     run_thread(n, t);
@@ -621,7 +619,7 @@ static void step_reset(struct world *w)
     }
     trace(w, "reset of pages %d to %d", first, last);
     for (int i = 0; i < w->nodes; i++) {
-        struct packet p = { .type = DQ_MSG_RESET };
+        struct packet p = {.type = DQ_MSG_RESET};
 
         p.m.page = page;
         p.m.count = (uint32_t)(w->page[last].number - page + 1);
@@ -657,10 +655,10 @@ static void start_gathering(struct world *w)
         w->page[p].snapshot = w->page[p].forbidden ? 0 : w->page[p].last;
     }
     for (int i = 0; i < w->nodes; i++) {
-        struct listing l = { .w = w };
+        struct listing l = {.w = w};
 
         dq_dir_list(w->node[i].dir, w->gathering, list_run, &l);
-        push(w, i, w->gathering, (struct packet){ .type = DQ_MSG_LISTED, .listed = l.listed });
+        push(w, i, w->gathering, (struct packet){.type = DQ_MSG_LISTED, .listed = l.listed});
     }
 }
 
@@ -781,7 +779,7 @@ static void drain(struct world *w)
 static void check_directories(struct world *w)
 {
     for (int i = 0; i < w->nodes; i++) {
-        struct listing l = { .w = w };
+        struct listing l = {.w = w};
 
         for (int h = 0; h < w->nodes; h++) {
             dq_dir_list(w->node[h].dir, i, list_run, &l);
@@ -806,7 +804,7 @@ static void touch_everything(struct world *w)
         for (int i = 0; i < 2; i++) {
             struct node *n = &w->node[draw(w, (uint64_t)w->nodes)];
 
-            n->threads[0] = (struct thread){ .busy = true, .write = i == 0, .page = p };
+            n->threads[0] = (struct thread){.busy = true, .write = i == 0, .page = p};
             run_thread(n, &n->threads[0]);
         }
     }
@@ -822,13 +820,13 @@ static void own_everything(struct world *w)
             dq_dir_own(w->node[i].dir, 0, w->page[p].number, 1);
         }
         dq_cache_own(w->node[0].cache, w->page[p].number, 1);
-        w->node[0].copies[p] = (struct copy){ .present = true, .writable = true };
+        w->node[0].copies[p] = (struct copy){.present = true, .writable = true};
     }
 }
 
 static void set_up(struct world *w)
 {
-    static const uint64_t holds[] = { 0, 1, 50, 200 };
+    static const uint64_t holds[] = {0, 1, 50, 200};
     unsigned run = 1 + (unsigned)draw(w, MAX_WINDOW);
     uint64_t hold = holds[draw(w, G_N_ELEMENTS(holds))];
 
@@ -842,8 +840,8 @@ static void set_up(struct world *w)
     w->now = 1;
     w->gathering = -1;
     for (int p = 0; p < w->pages; p++) {
-        w->page[p].number = 1000 * DQ_CHUNK_PAGES * (1 + (uint64_t)(p / w->window)) +
-                            (uint64_t)(p % w->window);
+        w->page[p].number =
+            1000 * DQ_CHUNK_PAGES * (1 + (uint64_t)(p / w->window)) + (uint64_t)(p % w->window);
     }
     for (int i = 0; i < w->nodes; i++) {
         struct node *n = &w->node[i];

@@ -13,10 +13,9 @@
 #define HOME 0
 #define HOLD 100
 
-static const char *const names[] = {
-    "NONE",
+static const char *const names[] = {"NONE",
 #define X(name, body, trailing, help) #name,
-    DQ_MESSAGES(X)
+                                    DQ_MESSAGES(X)
 #undef X
 };
 
@@ -131,7 +130,7 @@ static void close_cache(struct fixture *f)
 
 static int tell(struct fixture *f, int from, unsigned type, unsigned page, unsigned arg)
 {
-    struct dq_msg_page m = { .page = f->page + page };
+    struct dq_msg_page m = {.page = f->page + page};
     bool data = type == DQ_MSG_DATA_S || type == DQ_MSG_DATA_X;
 
     m.node = (uint16_t)arg;
@@ -237,7 +236,7 @@ static void test_answers_in_any_order(void)
 static void test_run(void)
 {
     struct fixture f;
-    struct dq_msg_page m = { .count = 4, .flags = 2 };
+    struct dq_msg_page m = {.count = 4, .flags = 2};
 
     open_cache(&f, 4);
     WANT(&f, 2, false, false, "GET_S>0");
@@ -377,9 +376,9 @@ static void test_freeze(void)
 static void test_refusals(void)
 {
     struct fixture f;
-    static const unsigned answers[] = { DQ_MSG_GRANT_ZERO, DQ_MSG_GRANT_UP, DQ_MSG_WAIT,
-                                        DQ_MSG_FETCH_S,    DQ_MSG_FETCH_X,  DQ_MSG_INV };
-    struct dq_msg_page m = { .count = 1 };
+    static const unsigned answers[] = {DQ_MSG_GRANT_ZERO, DQ_MSG_GRANT_UP, DQ_MSG_WAIT,
+                                       DQ_MSG_FETCH_S,    DQ_MSG_FETCH_X,  DQ_MSG_INV};
+    struct dq_msg_page m = {.count = 1};
 
     open_cache(&f, 4);
     /* nothing is expected */
@@ -448,7 +447,7 @@ static void test_own_and_memory(void)
     g_assert_cmpint(dq_cache_memory(f.cache) * 1000, <, 16 * DQ_CHUNK_PAGES * DQ_PAGE_SIZE);
     for (unsigned i = 0; i < 16 * DQ_CHUNK_PAGES; i++) {
         int home = dq_home(f.page + i, 4);
-        struct dq_msg_page m = { .page = f.page + i, .node = DQ_NODE_MAP };
+        struct dq_msg_page m = {.page = f.page + i, .node = DQ_NODE_MAP};
 
         g_assert_cmpint(dq_cache_message(f.cache, home, DQ_MSG_INV, &m, NULL, f.now), ==, 0);
     }
@@ -467,10 +466,10 @@ static void test_own_and_memory(void)
 
 static void random_message(struct fixture *f, GRand *random)
 {
-    struct dq_msg_page m = { .page = f->page + (uint64_t)g_rand_int_range(random, 0, 6),
-                             .count = (uint32_t)g_rand_int_range(random, 0, 5),
-                             .node = (uint16_t)g_rand_int_range(random, 0, 6),
-                             .flags = (uint16_t)g_rand_int_range(random, 0, 3) };
+    struct dq_msg_page m = {.page = f->page + (uint64_t)g_rand_int_range(random, 0, 6),
+                            .count = (uint32_t)g_rand_int_range(random, 0, 5),
+                            .node = (uint16_t)g_rand_int_range(random, 0, 6),
+                            .flags = (uint16_t)g_rand_int_range(random, 0, 3)};
     unsigned type = (unsigned)g_rand_int_range(random, 0, DQ_MSG_COUNT);
     int from = g_rand_int_range(random, 0, 4);
 

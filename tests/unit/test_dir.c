@@ -9,10 +9,9 @@
 
 #include "dqemu/coherence.h"
 
-static const char *const names[] = {
-    "NONE",
+static const char *const names[] = {"NONE",
 #define X(name, body, trailing, help) #name,
-    DQ_MESSAGES(X)
+                                    DQ_MESSAGES(X)
 #undef X
 };
 
@@ -50,7 +49,7 @@ static void on_reset_done(void *ctx, uint64_t cookie)
     g_string_append_printf(f->said, "%sdone:%d", f->said->len ? " " : "", (int)cookie);
 }
 
-static const struct dq_dir_ops ops = { .send = on_send, .reset_done = on_reset_done };
+static const struct dq_dir_ops ops = {.send = on_send, .reset_done = on_reset_done};
 
 static void open_dir(struct fixture *f, int nodes, unsigned run)
 {
@@ -69,7 +68,7 @@ static void close_dir(struct fixture *f)
 
 static int tell(struct fixture *f, int from, unsigned type, unsigned page)
 {
-    struct dq_msg_page m = { .page = f->page + page };
+    struct dq_msg_page m = {.page = f->page + page};
 
     return dq_dir_message(f->dir, from, type, &m);
 }
@@ -234,7 +233,7 @@ static void test_refusals(void)
 {
     struct fixture f;
     uint64_t foreign = DQ_CHUNK_PAGES;
-    struct dq_msg_page m = { 0 };
+    struct dq_msg_page m = {0};
 
     open_dir(&f, 3, 1);
     while (dq_home(foreign, 3) == 0) {
@@ -348,7 +347,7 @@ static void test_memory(void)
     f.mute = true;
     dq_dir_reset(f.dir, 0, UINT64_MAX, 1);
     for (uint64_t page = 0; pages; page++) {
-        struct dq_msg_page m = { .page = page };
+        struct dq_msg_page m = {.page = page};
 
         if (dq_dir_message(f.dir, 5, DQ_MSG_RACK, &m) == 0) {
             pages--;
@@ -368,11 +367,11 @@ static void test_random_messages(void)
     open_dir(&f, 5, 4);
     f.mute = true;
     for (int i = 0; i < 200000; i++) {
-        struct dq_msg_page m = { .page = f.page + (uint64_t)g_rand_int_range(random, 0, 12),
-                                 .count = g_rand_int(random),
-                                 .node = (uint16_t)g_rand_int(random),
-                                 .flags = (uint16_t)g_rand_int(random) };
-        static const unsigned types[] = { DQ_MSG_GET_S, DQ_MSG_GET_X, DQ_MSG_DONE, DQ_MSG_RACK };
+        struct dq_msg_page m = {.page = f.page + (uint64_t)g_rand_int_range(random, 0, 12),
+                                .count = g_rand_int(random),
+                                .node = (uint16_t)g_rand_int(random),
+                                .flags = (uint16_t)g_rand_int(random)};
+        static const unsigned types[] = {DQ_MSG_GET_S, DQ_MSG_GET_X, DQ_MSG_DONE, DQ_MSG_RACK};
 
         dq_dir_message(f.dir, g_rand_int_range(random, 0, 5), types[g_rand_int_range(random, 0, 4)],
                        &m);
@@ -386,7 +385,7 @@ static void test_random_messages(void)
 
 static void test_homes_are_spread(void)
 {
-    unsigned count[8] = { 0 };
+    unsigned count[8] = {0};
 
     for (uint64_t chunk = 0; chunk < 8000; chunk++) {
         int home = dq_home(chunk * DQ_CHUNK_PAGES, 8);

@@ -11,6 +11,9 @@
 
 #include "tests/unit/tcp_node.h"
 
+/* Short enough to wait for, long enough for a handshake of our own on a loaded machine. */
+#define SHORT_MS 3000
+
 #define HAS(text, part) (strstr(text, part) != NULL)
 
 static struct dq_auth_config connector(int node, int peer, int nodes)
@@ -59,9 +62,11 @@ static void test_strangers_are_dropped(void)
     struct tcp_node *nodes[2];
     int fd[6];
 
+    tcp_test_handshake_ms = SHORT_MS;
     for (int i = 0; i < 2; i++) {
         nodes[i] = tcp_node_new(i, 2, NULL, NULL);
     }
+    tcp_test_handshake_ms = TEST_HANDSHAKE_MS;
     tcp_addresses(nodes, 2, peers);
     tcp_node_run(nodes[0], peers);
     for (int i = 0; i < 6; i++) {
@@ -91,9 +96,10 @@ static void test_strangers_are_dropped(void)
     /* The silent ones go when their time is over. */
     g_assert_cmpuint(raw_drain(fd[1]), ==, 0);
     g_assert_cmpuint(raw_drain(fd[4]), ==, sizeof(struct dq_hello));
-    TCP_WAIT(nodes[0], HAS(nodes[0]->notes->str, "does not speak dqemu's protocol") &&
-                           HAS(nodes[0]->notes->str, "closed the connection during the handshake") &&
-                           HAS(nodes[0]->notes->str, "did not finish the handshake within 2000 ms"));
+    TCP_WAIT(nodes[0],
+             HAS(nodes[0]->notes->str, "does not speak dqemu's protocol") &&
+                 HAS(nodes[0]->notes->str, "closed the connection during the handshake") &&
+                 HAS(nodes[0]->notes->str, "did not finish the handshake within 3000 ms"));
     TCP_WAIT(nodes[0], nodes[0]->lost_calls[1] == 0);
     tcp_mesh_free(nodes, 2);
     for (int i = 0; i < 5; i++) {
@@ -106,11 +112,14 @@ static void test_slow_talker_gets_no_more_time(void)
 {
     struct dq_peer_addr none[2] = {0};
     struct dq_hello hello = {.magic = DQ_PROTO_MAGIC, .version = 1, .role = DQ_ROLE_CONNECTOR};
-    struct tcp_node *n = tcp_node_new(0, 2, NULL, NULL);
     struct timeval step = {0, 50 * 1000};
+    struct tcp_node *n;
     size_t sent = 0;
     int fd;
 
+    tcp_test_handshake_ms = 500;
+    n = tcp_node_new(0, 2, NULL, NULL);
+    tcp_test_handshake_ms = TEST_HANDSHAKE_MS;
     tcp_node_run(n, none);
     fd = raw_connect(n->port);
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &step, sizeof(step));
@@ -191,9 +200,9 @@ static void test_wrong_build(void)
 
     start_two(nodes, NULL, "test-build-2");
     TCP_WAIT(nodes[0], nodes[0]->lost_calls[1] == 1);
-    TCP_WAIT(nodes[0], g_str_equal(nodes[0]->lost[1],
-                                   "runs build test-build-2, this node runs test-build-1; "
-                                   "install the same dqemu on every node"));
+    TCP_WAIT(nodes[0],
+             g_str_equal(nodes[0]->lost[1], "runs build test-build-2, this node runs test-build-1; "
+                                            "install the same dqemu on every node"));
     TCP_WAIT(nodes[1], nodes[1]->lost_calls[0] == 1);
     TCP_WAIT(nodes[1], HAS(nodes[1]->lost[0], "runs build test-build-1, this node runs "));
     tcp_mesh_free(nodes, 2);
@@ -259,14 +268,16 @@ static void test_nobody_listens(void)
 
 static void test_silent_listener(void)
 {
-    struct tcp_node *silent = tcp_node_new(0, 2, NULL, NULL); /* its loop never runs */
-    struct tcp_node *n = tcp_node_new(1, 2, NULL, NULL);
     struct dq_peer_addr peers[2];
-    struct tcp_node *both[2] = {silent, n};
+    struct tcp_node *both[2], *n;
 
+    both[0] = tcp_node_new(0, 2, NULL, NULL); /* its loop never runs */
+    tcp_test_handshake_ms = 200;
+    both[1] = n = tcp_node_new(1, 2, NULL, NULL);
+    tcp_test_handshake_ms = TEST_HANDSHAKE_MS;
     tcp_addresses(both, 2, peers);
     tcp_node_run(n, peers);
-    TCP_WAIT(n, HAS(n->lost[0], "did not finish the handshake within 2000 ms"));
+    TCP_WAIT(n, HAS(n->lost[0], "did not finish the handshake within 200 ms"));
     tcp_mesh_free(both, 2);
 }
 

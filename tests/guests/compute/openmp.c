@@ -5,7 +5,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 /* dqemu: remote=2 timeout=40 */
-/* cflags: -fopenmp */
+/* cflags: -fopenmp -Wl,--no-warnings */
 #include <omp.h>
 
 #include "guest.h"
@@ -31,7 +31,7 @@ int main(void)
 {
     static int squares[N];
     long sum = 0, product = 0, dynamic = 0, visits = 0, singles = 0;
-    double harmonic[THREADS] = { 0 };
+    double harmonic[THREADS] = {0};
 
     omp_set_num_threads(THREADS);
     omp_set_dynamic(0);

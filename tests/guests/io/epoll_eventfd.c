@@ -30,7 +30,7 @@ static void *worker(void *arg)
         int s = event.data.u32;
         CHECK(read(sources[s], &value, 8) == 8 && value == (uint64_t)s + 1);
         atomic_fetch_add(&handled[s], 1);
-        event = (struct epoll_event){ .events = EPOLLIN | EPOLLET | EPOLLONESHOT, .data.u32 = s };
+        event = (struct epoll_event){.events = EPOLLIN | EPOLLET | EPOLLONESHOT, .data.u32 = s};
         CHECK(epoll_ctl(ep, EPOLL_CTL_MOD, sources[s], &event) == 0);
         CHECK(sem_post(&progress) == 0);
     }
@@ -46,7 +46,7 @@ static void *semaphore_like(void *arg)
         CHECK(read(fd, &value, 8) == 8 && value == 1);
     }
     CHECK(read(fd, &value, 8) == -1 && errno == EAGAIN);
-    CHECK(epoll_wait(ep, &(struct epoll_event){ 0 }, 1, 0) == 0);
+    CHECK(epoll_wait(ep, &(struct epoll_event){0}, 1, 0) == 0);
     CHECK(close(fd) == 0);
     return arg;
 }
@@ -58,7 +58,7 @@ int main(void)
     ep = epoll_create1(EPOLL_CLOEXEC);
     CHECK(ep >= 0 && sem_init(&progress, 0, 0) == 0);
     for (uint32_t s = 0; s < SOURCES; s++) {
-        struct epoll_event event = { .events = EPOLLIN | EPOLLET | EPOLLONESHOT, .data.u32 = s };
+        struct epoll_event event = {.events = EPOLLIN | EPOLLET | EPOLLONESHOT, .data.u32 = s};
         sources[s] = eventfd(0, EFD_NONBLOCK);
         CHECK(sources[s] >= 0);
         CHECK(epoll_ctl(ep, EPOLL_CTL_ADD, sources[s], &event) == 0);
@@ -76,7 +76,7 @@ int main(void)
         }
     }
     /* Level-triggered and never read: every worker sees it. */
-    struct epoll_event event = { .events = EPOLLIN, .data.u32 = SOURCES };
+    struct epoll_event event = {.events = EPOLLIN, .data.u32 = SOURCES};
     stop = eventfd(1, 0);
     CHECK(stop >= 0 && epoll_ctl(ep, EPOLL_CTL_ADD, stop, &event) == 0);
     guest_join(threads, WORKERS);

@@ -38,7 +38,7 @@ static void *worker(void *arg)
 int main(void)
 {
     char line[LENGTH + 2];
-    int next[THREADS] = { 0 }, total = 0;
+    int next[THREADS] = {0}, total = 0;
 
     snprintf(path, sizeof(path), "/tmp/dqemu-guest-XXXXXX");
     int fd = mkstemp(path);

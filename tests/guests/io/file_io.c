@@ -37,14 +37,14 @@ static void *worker(void *arg)
     unsigned char head[7], *middle = malloc(CHUNK), tail[100];
     CHECK(middle);
     struct iovec parts[] = {
-        { head, sizeof(head) },
-        { middle, CHUNK - sizeof(head) - sizeof(tail) },
-        { NULL, 0 },
-        { tail, sizeof(tail) },
+        {head, sizeof(head)},
+        {middle, CHUNK - sizeof(head) - sizeof(tail)},
+        {NULL, 0},
+        {tail, sizeof(tail)},
     };
     CHECK(preadv(fd, parts, 4, (off_t)me * CHUNK) == CHUNK);
     for (int i = 0; i < CHUNK; i++) {
-        unsigned char c = i < 7              ? head[i]
+        unsigned char c = i < 7             ? head[i]
                           : i < CHUNK - 100 ? middle[i - 7]
                                             : tail[i - (CHUNK - 100)];
         CHECK(c == expected(me, i));
@@ -82,7 +82,7 @@ int main(void)
     fd = guest_tmpfile();
     records = guest_tmpfile();
     for (uint32_t i = 0; i < RECORDS; i++) {
-        uint32_t record[16] = { [0] = i, [15] = ~i };
+        uint32_t record[16] = {[0] = i, [15] = ~i};
         CHECK(write(records, record, sizeof(record)) == sizeof(record));
     }
     CHECK(lseek(records, 0, SEEK_SET) == 0);

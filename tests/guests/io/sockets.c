@@ -87,7 +87,7 @@ static void *receive_fd(void *arg)
 {
     int fd = (intptr_t)arg, passed;
     char a[4], b[40], control[CMSG_SPACE(sizeof(int))];
-    struct iovec parts[] = { { a, sizeof(a) }, { b, sizeof(b) } };
+    struct iovec parts[] = {{a, sizeof(a)}, {b, sizeof(b)}};
     struct msghdr message = {
         .msg_iov = parts,
         .msg_iovlen = 2,
@@ -109,8 +109,8 @@ static void ancillary(void)
 {
     int pair[2], pipe_fds[2];
     pthread_t thread;
-    char control[CMSG_SPACE(sizeof(int))] = { 0 }, text[8];
-    struct iovec part = { "two halves.", 11 };
+    char control[CMSG_SPACE(sizeof(int))] = {0}, text[8];
+    struct iovec part = {"two halves.", 11};
     struct msghdr message = {
         .msg_iov = &part,
         .msg_iovlen = 1,
@@ -137,8 +137,8 @@ int main(void)
     socklen_t length = sizeof(address);
 
     listener = socket(AF_INET, SOCK_STREAM, 0);
-    address = (struct sockaddr_in){ .sin_family = AF_INET,
-                                    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    address =
+        (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     CHECK(listener >= 0 && bind(listener, (struct sockaddr *)&address, length) == 0);
     CHECK(listen(listener, CLIENTS) == 0);
     CHECK(getsockname(listener, (struct sockaddr *)&address, &length) == 0);

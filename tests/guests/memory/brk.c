@@ -51,7 +51,8 @@ int main(void)
     pthread_t threads[THREADS];
 
     CHECK(pthread_barrier_init(&gate, NULL, THREADS) == 0);
-    /* The room left below keeps malloc from moving the break meanwhile. */
+    /* malloc has its first memory now; the room left keeps it from moving the break meanwhile. */
+    free(malloc(1));
     unsigned char *now = raw_brk(NULL);
     start = (unsigned char *)(((uintptr_t)now + 16 * GUEST_PAGE) & -GUEST_PAGE);
     CHECK(raw_brk(start) == start);

@@ -80,12 +80,12 @@ static void *worker(void *arg)
         verify(at, pages, stamp);
 
         /* Leave this area to the neighbour, take what was left to me. */
-        struct area mine = { at, pages, stamp };
+        struct area mine = {at, pages, stamp};
         CHECK(pthread_mutex_lock(&lock) == 0);
         struct area old = passed[(me + 1) % THREADS];
         passed[(me + 1) % THREADS] = mine;
         struct area taken = passed[me];
-        passed[me] = (struct area){ 0 };
+        passed[me] = (struct area){0};
         CHECK(pthread_mutex_unlock(&lock) == 0);
         for (int k = 0; k < 2; k++) {
             struct area *a = k ? &taken : &old;

@@ -36,7 +36,7 @@ static void *worker(void *arg)
     (void)arg;
     CHECK(deep(6000) == 6000);
 
-    stack_t alt = { .ss_sp = malloc(65536), .ss_size = 65536 };
+    stack_t alt = {.ss_sp = malloc(65536), .ss_size = 65536};
     CHECK(alt.ss_sp && sigaltstack(&alt, NULL) == 0);
     if (sigsetjmp(back, 1) == 0) {
         deep(INT_MAX);
@@ -72,7 +72,7 @@ int main(void)
     /* About 4 MiB: the main stack is mapped as it grows, or at once, but either way it is there. */
     CHECK(deep(3500) == 3500);
 
-    struct shared s = { .values = { 1, 1, 1, 1, 1, 1, 1, 1 } };
+    struct shared s = {.values = {1, 1, 1, 1, 1, 1, 1, 1}};
     guest_elsewhere(on_mains_stack, &s);
     for (int i = 0; i < 8; i++) {
         CHECK(s.values[i] == 1 + i * i);

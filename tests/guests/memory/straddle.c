@@ -28,7 +28,7 @@ static void *worker(void *arg)
             pthread_barrier_wait(&together);
             if (turn == me) {
                 for (int o = 1; o < 16; o++) {
-                    vec16 v = { 0 };
+                    vec16 v = {0};
                     for (int i = 0; i < 16; i++) {
                         v[i] = round + o + i;
                     }

@@ -22,7 +22,7 @@ static void *worker(void *arg)
         }
         return NULL;
     }
-    int seen[PAGES] = { 0 };
+    int seen[PAGES] = {0};
     while (seen[PAGES - 1] < LAST) {
         /* Read in the opposite order of the writes: a later page is never ahead of an earlier. */
         for (int p = PAGES - 1; p >= 0; p--) {

@@ -13,7 +13,7 @@ static OWN_PAGE atomic_int after;
 
 static void *worker(void *arg)
 {
-    char *argv[] = { "program", NULL }, *envp[] = { NULL };
+    char *argv[] = {"program", NULL}, *envp[] = {NULL};
 
     pthread_barrier_wait(&gate);
     for (int i = 0; i < 3; i++) {

@@ -33,8 +33,8 @@ static void *worker(void *arg)
     snprintf(script, sizeof(script),
              "[ $$ = %d ] || exit 1; pwd; read -r word <&%d; echo \"$word $WORD $1\"; exit 5",
              (int)getpid(), channel[0]);
-    char *argv[] = { "sh", "-c", script, "sh", "argument", NULL };
-    char *envp[] = { "WORD=environment", "PATH=/usr/bin:/bin", NULL };
+    char *argv[] = {"sh", "-c", script, "sh", "argument", NULL};
+    char *envp[] = {"WORD=environment", "PATH=/usr/bin:/bin", NULL};
     execve("/bin/sh", argv, envp);
     guest_fail(__FILE__, __LINE__, "execve returned");
 }

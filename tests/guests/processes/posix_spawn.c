@@ -23,7 +23,7 @@ static void *worker(void *arg)
         posix_spawnattr_t attributes;
         sigset_t none;
         snprintf(name, sizeof(name), "echo $((%d * %d))", (int)(intptr_t)arg + 2, i + 7);
-        char *argv[] = { "sh", "-c", name, NULL };
+        char *argv[] = {"sh", "-c", name, NULL};
 
         CHECK(pipe2(fds, O_CLOEXEC) == 0);
         CHECK(posix_spawn_file_actions_init(&actions) == 0);
@@ -45,7 +45,7 @@ static void *worker(void *arg)
         CHECK(posix_spawn_file_actions_destroy(&actions) == 0);
     }
     /* Where vfork is a fork, the child cannot tell the caller why it failed; it exits with 127. */
-    int rc = posix_spawn(&pid, "/nonexistent", NULL, NULL, (char *[]){ "x", NULL }, environ);
+    int rc = posix_spawn(&pid, "/nonexistent", NULL, NULL, (char *[]){"x", NULL}, environ);
     if (rc == 0) {
         CHECK(waitpid(pid, &status, 0) == pid && WEXITSTATUS(status) == 127);
     } else {

@@ -16,7 +16,7 @@ static struct shared {
     long a, b;
     int holder;
     char text[64];
-} *shared;
+} * shared;
 
 static void count(void)
 {

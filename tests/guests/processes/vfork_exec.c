@@ -11,7 +11,7 @@ enum { THREADS = 4, ROUNDS = 3 };
 
 static void *worker(void *arg)
 {
-    char word[16], text[16] = { 0 };
+    char word[16], text[16] = {0};
     int fds[2], status;
 
     for (volatile int i = 0; i < ROUNDS; i++) {

@@ -28,19 +28,19 @@ static void on_posix(int sig, siginfo_t *info, void *context)
 
 static void *use_itimers(void *arg)
 {
-    struct itimerval once = { .it_value = { .tv_usec = 20000 } }, old;
+    struct itimerval once = {.it_value = {.tv_usec = 20000}}, old;
     int64_t start = guest_now_ns(CLOCK_MONOTONIC);
 
     CHECK(setitimer(ITIMER_REAL, &once, NULL) == 0);
     guest_sem_wait(&ticks);
     CHECK(guest_now_ns(CLOCK_MONOTONIC) - start >= 20000000);
 
-    struct itimerval often = { { .tv_usec = 5000 }, { .tv_usec = 5000 } };
+    struct itimerval often = {{.tv_usec = 5000}, {.tv_usec = 5000}};
     CHECK(setitimer(ITIMER_REAL, &often, NULL) == 0);
     for (int i = 0; i < 5; i++) {
         guest_sem_wait(&ticks);
     }
-    CHECK(setitimer(ITIMER_REAL, &(struct itimerval){ 0 }, &old) == 0);
+    CHECK(setitimer(ITIMER_REAL, &(struct itimerval){0}, &old) == 0);
     CHECK(old.it_interval.tv_usec == 5000);
 
     CHECK(alarm(3600) == 0);
@@ -53,9 +53,9 @@ static void *use_posix_timers(void *arg)
     struct sigevent event = {
         .sigev_notify = SIGEV_SIGNAL,
         .sigev_signo = SIGUSR1,
-        .sigev_value = { .sival_int = 4711 },
+        .sigev_value = {.sival_int = 4711},
     };
-    struct itimerspec spec = { { .tv_nsec = 5000000 }, { .tv_nsec = 5000000 } };
+    struct itimerspec spec = {{.tv_nsec = 5000000}, {.tv_nsec = 5000000}};
     timer_t timer;
 
     CHECK(timer_create(CLOCK_MONOTONIC, &event, &timer) == 0);

@@ -29,7 +29,7 @@ static void on_nested(int sig, siginfo_t *info, void *context)
 static void on_signal(int sig, siginfo_t *info, void *context)
 {
     ucontext_t *uc = context;
-    stack_t now, other = { .ss_flags = SS_DISABLE };
+    stack_t now, other = {.ss_flags = SS_DISABLE};
 
     (void)info;
     if (sig == SIGUSR1) {
@@ -53,7 +53,7 @@ static void *worker(void *arg)
     CHECK(sigaltstack(NULL, &now) == 0 && now.ss_flags == SS_DISABLE);
     alternate = malloc(SIZE);
     CHECK(alternate);
-    set = (stack_t){ .ss_sp = alternate, .ss_size = SIZE };
+    set = (stack_t){.ss_sp = alternate, .ss_size = SIZE};
     CHECK(sigaltstack(&set, NULL) == 0);
     for (int i = 1; i <= 5; i++) {
         CHECK(pthread_kill(pthread_self(), SIGUSR1) == 0);
@@ -64,7 +64,7 @@ static void *worker(void *arg)
     }
     set.ss_size = 100;
     CHECK(sigaltstack(&set, NULL) == -1 && errno == ENOMEM);
-    set = (stack_t){ .ss_flags = SS_DISABLE };
+    set = (stack_t){.ss_flags = SS_DISABLE};
     CHECK(sigaltstack(&set, NULL) == 0);
     free(alternate);
     return arg;
@@ -77,7 +77,7 @@ int main(void)
     guest_handler(SIGHUP, on_nested, SA_ONSTACK);
     worker(NULL);
     alternate = malloc(SIZE);
-    stack_t set = { .ss_sp = alternate, .ss_size = SIZE };
+    stack_t set = {.ss_sp = alternate, .ss_size = SIZE};
     CHECK(alternate && sigaltstack(&set, NULL) == 0);
     guest_run(THREADS, worker);
     printf("sigaltstack: %d threads\n", THREADS + 1);

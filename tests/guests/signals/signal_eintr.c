@@ -29,8 +29,8 @@ static void on_signal(int sig, siginfo_t *info, void *context)
 static void *blocker(void *arg)
 {
     int kind = (intptr_t)arg;
-    struct pollfd fd = { read_pipe[0], POLLIN, 0 };
-    struct timespec hour = { .tv_sec = 3600 }, rest = { 0 };
+    struct pollfd fd = {read_pipe[0], POLLIN, 0};
+    struct timespec hour = {.tv_sec = 3600}, rest = {0};
     char byte;
     ssize_t n;
 
@@ -79,7 +79,7 @@ int main(void)
     CHECK(sem_init(&handled, 0, 0) == 0 && sem_init(&never, 0, 0) == 0);
     CHECK(pipe(read_pipe) == 0 && pipe(write_pipe) == 0);
     listener = socket(AF_UNIX, SOCK_STREAM, 0);
-    CHECK(listener >= 0 && bind(listener, (struct sockaddr *)&(struct sockaddr){ AF_UNIX, "" },
+    CHECK(listener >= 0 && bind(listener, (struct sockaddr *)&(struct sockaddr){AF_UNIX, ""},
                                 sizeof(sa_family_t)) == 0);
     CHECK(listen(listener, 1) == 0);
     guest_start(threads, KINDS, blocker);

@@ -105,7 +105,7 @@ static void *worker(void *arg)
 
 int main(void)
 {
-    struct sigaction sa = { .sa_sigaction = on_masking, .sa_flags = SA_SIGINFO };
+    struct sigaction sa = {.sa_sigaction = on_masking, .sa_flags = SA_SIGINFO};
 
     sigemptyset(&sa.sa_mask);
     sigaddset(&sa.sa_mask, SIGUSR2);

@@ -18,8 +18,7 @@ static void scramble(int seed)
                      "dup v16.2d, %0\n\tdup v31.2d, %0\n\tmov x9, %0\n\tmov x15, %0\n\t"
                      "mov x17, %0\n\tmsr nzcv, %1"
                      :
-                     : "r"((uint64_t)seed * 0x0101010101010101ull),
-                       "r"((uint64_t)(seed % 16) << 28)
+                     : "r"((uint64_t)seed * 0x0101010101010101ull), "r"((uint64_t)(seed % 16) << 28)
                      : "v0", "v7", "v8", "v15", "v16", "v31", "x9", "x15", "x17", "cc");
 }
 

@@ -46,7 +46,7 @@ static void *worker(void *arg)
 int main(void)
 {
     pthread_t threads[THREADS];
-    struct sigaction sa = { .sa_sigaction = on_signal, .sa_flags = SA_SIGINFO };
+    struct sigaction sa = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO};
 
     sigfillset(&sa.sa_mask);
     CHECK(sigaction(SIGRTMIN + 2, &sa, NULL) == 0);
@@ -58,7 +58,7 @@ int main(void)
     }
     for (int v = 0; v < VALUES; v++) {
         for (int t = 0; t < THREADS; t++) {
-            union sigval value = { .sival_int = v };
+            union sigval value = {.sival_int = v};
             CHECK(pthread_sigqueue(threads[t], SIGRTMIN + 5, value) == 0);
             CHECK(pthread_sigqueue(threads[t], SIGRTMIN + 2, value) == 0);
         }

@@ -16,7 +16,7 @@ static atomic_int by_process, by_thread;
 
 static void *worker(void *arg)
 {
-    struct timespec ms20 = { .tv_nsec = 20000000 };
+    struct timespec ms20 = {.tv_nsec = 20000000};
     sigset_t set;
     siginfo_t info;
     int sig;

@@ -18,7 +18,7 @@ static OWN_PAGE struct {
     uint64_t cas;
     uint64_t bits_or, bits_xor, bits_and;
     int64_t max;
-} shared = { .bits_and = ~0ull };
+} shared = {.bits_and = ~0ull};
 
 struct pair {
     uint64_t low, high;

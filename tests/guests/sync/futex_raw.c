@@ -38,7 +38,7 @@ static void *wait_once(void *arg)
 
 static void *refused(void *arg)
 {
-    struct timespec ts = { .tv_nsec = 20000000 };
+    struct timespec ts = {.tv_nsec = 20000000};
     int64_t start = guest_now_ns(CLOCK_MONOTONIC);
 
     CHECK(futex(&other, FUTEX_WAIT_PRIVATE, 77, NULL, NULL, 0) == -1 && errno == EAGAIN);

@@ -34,14 +34,14 @@ static void *worker(void *arg)
         CHECK(pthread_mutex_unlock(&lock) == 0);
     }
 
-    struct timespec ms20 = { .tv_nsec = 20000000 };
+    struct timespec ms20 = {.tv_nsec = 20000000};
     int64_t start = guest_now_ns(CLOCK_MONOTONIC);
     CHECK(nanosleep(&ms20, NULL) == 0);
     int64_t slept = guest_now_ns(CLOCK_MONOTONIC) - start;
     CHECK(slept >= 20000000);
 
     int64_t until = guest_now_ns(CLOCK_MONOTONIC) + 20000000;
-    struct timespec at = { .tv_sec = until / 1000000000, .tv_nsec = until % 1000000000 };
+    struct timespec at = {.tv_sec = until / 1000000000, .tv_nsec = until % 1000000000};
     CHECK(clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL) == 0);
     CHECK(guest_now_ns(CLOCK_MONOTONIC) >= until);
 
@@ -64,7 +64,7 @@ static void *worker(void *arg)
 int main(void)
 {
     guest_run(THREADS, worker);
-    CHECK(clock_gettime(12345, &(struct timespec){ 0 }) == -1 && errno == EINVAL);
+    CHECK(clock_gettime(12345, &(struct timespec){0}) == -1 && errno == EINVAL);
     printf("clocks: %d readings in order\n", THREADS * LAPS);
     return 0;
 }

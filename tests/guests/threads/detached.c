@@ -33,7 +33,7 @@ static void *grow(void *arg)
         for (int i = 0; i < FAN; i++) {
             below[i] = malloc(sizeof(*below[i]));
             CHECK(below[i]);
-            *below[i] = (struct branch){ mine->depth + 1, &children };
+            *below[i] = (struct branch){mine->depth + 1, &children};
             CHECK(pthread_create(&thread, &attr, grow, below[i]) == 0);
         }
         for (int i = 0; i < FAN; i++) {
@@ -52,7 +52,7 @@ int main(void)
     struct branch *root = malloc(sizeof(*root));
 
     CHECK(root && sem_init(&done, 0, 0) == 0);
-    *root = (struct branch){ 0, &done };
+    *root = (struct branch){0, &done};
     grow(root);
     guest_sem_wait(&done);
     printf("detached: %d branches\n", count);

@@ -1,0 +1,190 @@
+/*
+ * The bytes of every message, written down: a change of the wire format shows here, and asks
+ * for a new DQ_PROTO_VERSION.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include <glib.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "proto/frame.h"
+
+/* One of each body, every byte of it different. */
+static const struct dq_msg_page a_dq_msg_page = {
+    .page = 0x0807060504030201, .count = 0x0c0b0a09, .node = 0x0e0d, .flags = 0x100f};
+static const struct dq_msg_range a_dq_msg_range = {
+    .page = 0x0807060504030201, .count = 0x100f0e0d0c0b0a09, .cookie = 0x1817161514131211};
+static const struct dq_msg_map a_dq_msg_map = {.cookie = 0x0807060504030201,
+                                               .start = 0x100f0e0d0c0b0a09,
+                                               .length = 0x1817161514131211,
+                                               .op = 0x1c1b1a19,
+                                               .flags = 0x201f1e1d};
+static const struct dq_msg_cookie a_dq_msg_cookie = {.cookie = 0x0807060504030201};
+static const struct dq_msg_thread a_dq_msg_thread = {.tid = 0x04030201, .arg = 0x08070605};
+static const struct dq_msg_syscall a_dq_msg_syscall = {
+    .tid = 0x04030201,
+    .number = 0x08070605,
+    .arg = {0x100f0e0d0c0b0a09, 0x1817161514131211, 0x201f1e1d1c1b1a19, 0x2827262524232221,
+            0x302f2e2d2c2b2a29, 0x3837363534333231, 0x403f3e3d3c3b3a39, 0x4847464544434241}};
+static const struct dq_msg_result a_dq_msg_result = {.tid = 0x04030201,
+                                                     .signals = 0x08070605,
+                                                     .value = 0x100f0e0d0c0b0a09,
+                                                     .mask = 0x1817161514131211};
+static const struct dq_msg_mask a_dq_msg_mask = {
+    .tid = 0x04030201, .zero = 0x08070605, .mask = 0x100f0e0d0c0b0a09};
+static const struct dq_msg_futex a_dq_msg_futex = {.addr = 0x0807060504030201,
+                                                   .cookie = 0x100f0e0d0c0b0a09,
+                                                   .count = 0x14131211,
+                                                   .bitset = 0x18171615};
+
+/*
+ * Header and fixed body of each message in the order of the table, with the least that may
+ * follow (nothing, or a page). Bodies count 01 02 03 ... where the fields above say so.
+ */
+static const struct {
+    const char *name;
+    const char *header; /* length (8 digits), type (4), zero (4) */
+    unsigned body;      /* bytes counted from 01 */
+} golden[] = {
+    {"GET_S", "1000000001000000", 16},
+    {"GET_X", "1000000002000000", 16},
+    {"DONE", "1000000003000000", 16},
+    {"GRANT_ZERO", "1000000004000000", 16},
+    {"GRANT_UP", "1000000005000000", 16},
+    {"WAIT", "1000000006000000", 16},
+    {"FETCH_S", "1000000007000000", 16},
+    {"FETCH_X", "1000000008000000", 16},
+    {"INV", "1000000009000000", 16},
+    {"DATA_S", "101000000a000000", 16},
+    {"DATA_X", "101000000b000000", 16},
+    {"ACK", "100000000c000000", 16},
+    {"RACK", "100000000d000000", 16},
+    {"OWN", "180000000e000000", 24},
+    {"RESET", "180000000f000000", 24},
+    {"RESET_DONE", "1800000010000000", 24},
+    {"LIST", "1800000011000000", 24},
+    {"LISTED", "1800000012000000", 24},
+    {"MAP", "2000000013000000", 32},
+    {"MAPPED", "0800000014000000", 8},
+    {"GLOBALS", "0800000015000000", 8},
+    {"START", "0800000016000000", 8},
+    {"RESULT", "1800000017000000", 24},
+    {"KICK", "0800000018000000", 8},
+    {"SYSCALL", "4800000019000000", 72},
+    {"MASK", "100000001a000000", 16},
+    {"TAKE", "080000001b000000", 8},
+    {"EXIT", "080000001c000000", 8},
+    {"MOVE", "080000001d000000", 8},
+    {"FUTEX_REGISTER", "180000001e000000", 24},
+    {"FUTEX_REGISTERED", "180000001f000000", 24},
+    {"FUTEX_REVOKE", "1800000020000000", 24},
+    {"FUTEX_REVOKED", "1800000021000000", 24},
+    {"FUTEX_WAKE", "1800000022000000", 24},
+    {"FUTEX_WOKEN", "1800000023000000", 24},
+    {"END", "0800000024000000", 8},
+};
+
+static void hex_of(char *to, const void *bytes, size_t length)
+{
+    for (size_t i = 0; i < length; i++) {
+        to += sprintf(to, "%02x", ((const uint8_t *)bytes)[i]);
+    }
+}
+
+static void check(unsigned type, const char *name, const void *body, size_t size, uint32_t trailing)
+{
+    struct dq_frame f = {.length = size + (trailing == DQ_PAGE_SIZE ? DQ_PAGE_SIZE : 0),
+                         .type = type};
+    char hex[40];
+
+    g_assert_cmpuint(type - 1, <, G_N_ELEMENTS(golden));
+    hex_of(hex, &f, sizeof(f));
+    g_assert_cmpstr(golden[type - 1].name, ==, name);
+    g_assert_cmpstr(golden[type - 1].header, ==, hex);
+    g_assert_cmpuint(golden[type - 1].body, ==, size);
+    for (size_t i = 0; i < size; i++) {
+        g_assert_cmpuint(((const uint8_t *)body)[i], ==, i + 1);
+    }
+}
+
+static void test_every_message(void)
+{
+#define X(name, body, trailing, help)                                                              \
+    check(DQ_MSG_##name, #name, &a_##body, sizeof(a_##body), trailing);
+    DQ_MESSAGES(X)
+#undef X
+    g_assert_cmpuint(DQ_MSG_COUNT - 1, ==, G_N_ELEMENTS(golden));
+}
+
+static void expect_bytes(const void *bytes, size_t length, const char *want)
+{
+    g_autofree char *hex = g_malloc(2 * length + 1);
+
+    hex_of(hex, bytes, length);
+    g_assert_cmpstr(hex, ==, want);
+}
+
+static void test_run(void)
+{
+    struct dq_run r = {.page = 0x0807060504030201, .count = 0x100f0e0d0c0b0a09};
+
+    expect_bytes(&r, sizeof(r), "0102030405060708090a0b0c0d0e0f10");
+}
+
+/* These never change, whatever the version. */
+static void test_handshake(void)
+{
+    struct dq_hello h = {.magic = DQ_PROTO_MAGIC,
+                         .version = 0x04030201,
+                         .role = DQ_ROLE_ACCEPTOR,
+                         .nodes = 0x0807,
+                         .node = 0x0a09,
+                         .peer = 0x0c0b,
+                         .nonce = {0xaa, [31] = 0xbb},
+                         .build = "build"};
+    struct dq_proof p = {.mac = {1, [31] = 2}};
+    struct dq_verdict v = {.code = DQ_VERDICT_PLACE, .mac = {1, [31] = 2}};
+
+    expect_bytes(&h, sizeof(h),
+                 "6471656d75000000" /* dqemu */
+                 "01020304"
+                 "0200"
+                 "0708"
+                 "090a"
+                 "0b0c"
+                 "00000000"
+                 "aa000000000000000000000000000000000000000000000000000000000000bb"
+                 "6275696c64000000000000000000000000000000000000000000000000000000"
+                 "0000000000000000000000000000000000000000000000000000000000000000"
+                 "0000000000000000");
+    expect_bytes(&p, sizeof(p), "0100000000000000000000000000000000000000000000000000000000000002");
+    expect_bytes(&v, sizeof(v),
+                 "0200000000000000"
+                 "0100000000000000000000000000000000000000000000000000000000000002");
+    g_assert_cmpint(DQ_VERDICT_OK, ==, 0);
+    g_assert_cmpint(DQ_VERDICT_SECRET, ==, 1);
+    g_assert_cmpint(DQ_ROLE_CONNECTOR, ==, 1);
+}
+
+static void test_numbers(void)
+{
+    g_assert_cmpuint(DQ_MAP_SET, ==, 0);
+    g_assert_cmpuint(DQ_MAP_FORBID, ==, 1);
+    g_assert_cmpuint(DQ_MAP_FOREIGN, ==, 2);
+    g_assert_cmpuint(DQ_NODE_MAP, ==, 0xffff);
+    g_assert_cmpuint(DQ_PAGE_SIZE, ==, 4096);
+    g_assert_cmpuint(DQ_MAX_BODY, ==, 1048576);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    alarm(30);
+    g_test_add_func("/wire/every-message", test_every_message);
+    g_test_add_func("/wire/run", test_run);
+    g_test_add_func("/wire/handshake", test_handshake);
+    g_test_add_func("/wire/numbers", test_numbers);
+    return g_test_run();
+}
