@@ -137,7 +137,7 @@ $(ISAS:%=dqemu-%): dqemu-%: $(B)/dqemu-%
 # A C file below tests/ that has a main() is a test program: build/tests/unit/NAME for
 # tests/unit/NAME.c, build/tests/NAME for the other folders. The files without one are linked
 # into every program of their folder. build/tests/asan and build/tests/tsan hold the same
-# programs under the sanitizers. Each unit test gets a NAME.t beside it, for prove.
+# programs of unit, sim and fuzz under the sanitizers. Each unit test gets a NAME.t beside it.
 
 TEST_DIRS := unit sim fuzz launch pager
 TEST_SRC := $(wildcard $(TEST_DIRS:%=tests/%/*.c))
@@ -154,21 +154,23 @@ $2: $(1:%.c=$(B)/$3/%.o) $(patsubst %.c,$(B)/$3/%.o,$(filter $(dir $1)%,$(TEST_H
 	@$$(CC) -pthread $$(CFLAGS) $4 $$(filter %.o,$$^) $(B)/$3/libdqemu.a $$(PKG_LIBS) -o $$@
 endef
 unit_out = $(if $(filter tests/unit/%,$1),$(1:%.c=$(B)/%),$(B)/tests/$(notdir $(1:%.c=%)))
-$(foreach s,$(TEST_MAIN),\
-    $(eval $(call program,$s,$(call unit_out,$s),obj,)) \
-    $(eval $(call program,$s,$(B)/tests/asan/$(notdir $(s:%.c=%)),asan,-fsanitize=address$(COMMA)undefined)) \
-    $(eval $(call program,$s,$(B)/tests/tsan/$(notdir $(s:%.c=%)),tsan,-fsanitize=thread)))
-TEST_OBJ_HELP := $(TEST_HELP:%.c=$(B)/obj/%.o)
+san_out = $(B)/tests/$2/$(notdir $(1:%.c=%))
+$(foreach s,$(TEST_MAIN),$(eval $(call program,$s,$(call unit_out,$s),obj,)))
+TEST_SAN := $(filter tests/unit/% tests/sim/% tests/fuzz/%,$(TEST_MAIN))
+$(foreach s,$(TEST_SAN), \
+    $(eval $(call program,$s,$(call san_out,$s,asan),asan,-fsanitize=address$(COMMA)undefined)) \
+    $(eval $(call program,$s,$(call san_out,$s,tsan),tsan,-fsanitize=thread)))
 .SECONDARY:
 
 UNIT := $(basename $(notdir $(filter tests/unit/%,$(TEST_MAIN))))
 UNIT_T := $(UNIT:%=$(B)/tests/unit/%.t) $(UNIT:%=$(B)/tests/asan/%.t) $(UNIT:%=$(B)/tests/tsan/%.t)
-TEST_PROGRAMS := $(foreach s,$(TEST_MAIN),$(call unit_out,$s) \
-    $(B)/tests/asan/$(notdir $(s:%.c=%)) $(B)/tests/tsan/$(notdir $(s:%.c=%)))
+TEST_PROGRAMS := $(foreach s,$(TEST_MAIN),$(call unit_out,$s)) \
+    $(foreach s,$(TEST_SAN),$(call san_out,$s,asan) $(call san_out,$s,tsan))
 
-# twice the time under a sanitizer would not do for the slowest
 $(UNIT_T): %.t: % Makefile
-	@printf '%s\n' '#!/bin/sh' 'exec timeout -k 5 $$(($(TEST_LIMIT) * $${DQEMU_TIME_SCALE:-1})) $* --tap' >$@
+	@printf '%s\n' '#!/bin/sh' \
+	    'limit=$$(echo $(TEST_LIMIT) $${DQEMU_TIME_SCALE:-1} | awk "{ print \$$1 * \$$2 }")' \
+	    'exec timeout -k 5 "$$limit" $* --tap' >$@
 	@chmod +x $@
 
 -include $(wildcard tests/guests/guests.mk)
@@ -191,9 +193,9 @@ test:
 	@$(MAKE) test-built
 test-programs: $(TEST_PROGRAMS)
 test-built: all $(TEST_PROGRAMS) $(UNIT_T) guests
-	@$(PROVE) $(SELECTED)
+	@$(if $(SELECTED),$(PROVE) $(SELECTED),echo "no test matches $(T)"; exit 1)
 # without QEMU and guests: our own code's tests
-check-quick: $(TEST_PROGRAMS) $(UNIT_T)
+check-quick: $(B)/dqemu-launch $(TEST_PROGRAMS) $(UNIT_T)
 	@$(PROVE) $(filter $(ORDER:%=tests/%/%) $(UNIT_T),$(T_FILES))
 
 # ---- a run to look at

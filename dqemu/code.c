@@ -16,7 +16,6 @@
 #include <glib.h>
 #include <pthread.h>
 
-#include "dqemu/assert.h"
 #include "dqemu/gate.h"
 #include "dqemu/runtime.h"
 
@@ -118,7 +117,7 @@ void dq_code_hold(uint64_t page)
     if (!dq_node_is_live()) {
         return;
     }
-    dq_assert(!held.is);
+    dq_code_unhold(); /* what an aborted translation left */
     if (!hold_if_known(page)) {
         dq_node_post(hold_on_loop, &h);
         dq_gate_wait(&h.done);

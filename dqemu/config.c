@@ -34,9 +34,9 @@ void dq_config_init(struct dq_config *cfg)
 
 static uint32_t *field(struct dq_config *cfg, const char *name)
 {
-#define X(field, unit, standard, least, most, reason) \
-    if (strcmp(name, #field) == 0) {                  \
-        return &cfg->field;                           \
+#define X(field, unit, standard, least, most, reason)                                              \
+    if (strcmp(name, #field) == 0) {                                                               \
+        return &cfg->field;                                                                        \
     }
 #include "dqemu/tunables.inc"
 #undef X

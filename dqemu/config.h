@@ -28,7 +28,7 @@ struct dq_config {
     uint16_t port;                  /* 0: any */
     enum dq_placement placement;
     int verbose; /* 0: faults only */
-#define X(name, unit, standard, least, most, reason) \
+#define X(name, unit, standard, least, most, reason)                                               \
     uint32_t name; /* tunables.inc has the reason */
 #include "dqemu/tunables.inc"
 #undef X

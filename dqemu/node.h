@@ -38,7 +38,8 @@ struct dq_node_ops {
 /*
  * Start loop and worker, meet all peers (through the control channel, see dqemu/control.h),
  * and return once the launcher says go. Blocks. 0 or -errno (already reported).
- * Call once, before the process has other threads that matter.
+ * Call once, before the process has other threads that matter. With one node nothing is
+ * opened: from then on every function here does nothing and returns at once, 0 if anything.
  */
 int dq_node_open(const struct dq_config *cfg, const struct dq_node_ops *ops, void *ctx);
 
@@ -60,7 +61,9 @@ uint64_t dq_node_now(void);
 
 /*
  * An orderly end is under way (END sent or received, or the guest's image is about to be
- * replaced): peers that vanish from now on are no fault.
+ * replaced): peers that vanish from now on are no fault. Call it before dq_control_stats():
+ * it also brings the transport's counters up to date. On a slave a vanished master ends the
+ * process in any case, quietly, with its counters reported.
  */
 void dq_node_ending(void);
 
@@ -88,7 +91,8 @@ int dq_pager_unregister(uint64_t start, uint64_t length);
 /*
  * The pages of the range that are present in this process (pagemap) are Exclusive here:
  * tells the cache and all homes. Master only, at engagement. Returns when the homes have it
- * (messages sent by this node later find it done). Blocks.
+ * (messages sent by this node later find it done). One range after the other may be taken
+ * over, each registered before; what this node's threads ask for meanwhile waits. Blocks.
  */
 int dq_pager_own(uint64_t start, uint64_t length);
 
@@ -116,7 +120,8 @@ void dq_pager_thaw(void);
 /*
  * A thread is about to translate code from `page`: bring it here and keep it until
  * dq_code_unhold() of the same thread. Call without any lock. Blocks. At most one page per
- * thread is held, and the holder waits for no other node meanwhile.
+ * thread is held (a hold left over from an aborted translation ends here), and the holder
+ * waits for no other node meanwhile.
  */
 void dq_code_hold(uint64_t page);
 /* Harmless without a hold. */

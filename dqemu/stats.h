@@ -29,11 +29,11 @@ struct dq_stat_cell {
 };
 extern struct dq_stat_cell dq_stat_cells[DQ_STAT_COUNT];
 
-#define dq_stat_add(name, n)                                                       \
-    ((void)__atomic_fetch_add(&dq_stat_cells[DQ_STAT_##name].value, (uint64_t)(n), \
+#define dq_stat_add(name, n)                                                                       \
+    ((void)__atomic_fetch_add(&dq_stat_cells[DQ_STAT_##name].value, (uint64_t)(n),                 \
                               __ATOMIC_RELAXED))
 /* For a count that another layer keeps (the transport's bytes). */
-#define dq_stat_set(name, n) \
+#define dq_stat_set(name, n)                                                                       \
     __atomic_store_n(&dq_stat_cells[DQ_STAT_##name].value, (uint64_t)(n), __ATOMIC_RELAXED)
 #define dq_stat_get(name) __atomic_load_n(&dq_stat_cells[DQ_STAT_##name].value, __ATOMIC_RELAXED)
 

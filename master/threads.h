@@ -35,8 +35,8 @@ struct dq_mail {
 };
 
 struct dq_proxy {
-    uint32_t tid; /* set by dq_proxy_open() */
-    int node;     /* only this node may write to it */
+    uint32_t tid;  /* set by dq_proxy_open() */
+    int node;      /* only this node may write to it */
     uint32_t word; /* 0: the mailbox was empty; the proxy sleeps on it with the host's futex */
     struct dq_mail *first, **last; /* guarded by the table's lock */
 };

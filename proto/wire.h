@@ -162,10 +162,14 @@ static_assert(sizeof(struct dq_msg_mask) == 16, "dq_msg_mask");
 struct dq_msg_futex {
     uint64_t addr;
     uint64_t cookie; /* names the request at its sender; the answer returns it */
-    uint32_t count;  /* WAKE: how many at most; WOKEN: how many; REGISTERED: 1 if alone */
-    uint32_t bitset; /* WAKE: which waiters; WOKEN, REVOKED: DQ_FUTEX_IDLE, DQ_FUTEX_ALONE */
+    uint64_t to;     /* HOLD, MOVE: the address that waiters of addr move to; else zero */
+    uint32_t count;  /* WAKE, MOVE: to wake at most; WOKEN, MOVED: woken; REGISTERED: 1 if alone */
+    uint32_t bitset; /* WAKE: which waiters; WOKEN, REVOKED, HELD: DQ_FUTEX_IDLE, DQ_FUTEX_ALONE */
+    uint32_t moves;  /* MOVE: to move at most; MOVED: moved; else zero */
+    uint32_t zero;
 };
-static_assert(sizeof(struct dq_msg_futex) == 24, "dq_msg_futex");
+static_assert(sizeof(struct dq_msg_futex) == 40, "dq_msg_futex");
+static_assert(offsetof(struct dq_msg_futex, moves) == 32, "dq_msg_futex.moves");
 #define DQ_FUTEX_IDLE 1u  /* to the master: nobody waits here, forget this node's interest */
 #define DQ_FUTEX_ALONE 2u /* from the master: no other node is interested, the lease is yours */
 #define DQ_FUTEX_BY_MASTER (1ull << 63) /* in a cookie: the master asked, not a node */
@@ -219,6 +223,10 @@ static_assert(sizeof(struct dq_msg_futex) == 24, "dq_msg_futex");
     X(FUTEX_REGISTERED, dq_msg_futex, 0, "master -> node: count = 1: you are alone (lease)")       \
     X(FUTEX_REVOKE, dq_msg_futex, 0, "master -> node: the lease ends, others are interested")      \
     X(FUTEX_REVOKED, dq_msg_futex, 0, "node -> master: from now on wakes come to you")             \
+    X(FUTEX_HOLD, dq_msg_futex, 0, "node -> master, and on: a requeue begins, waiters stay put")   \
+    X(FUTEX_HELD, dq_msg_futex, 0, "the answer to either; the requester now reads the word")       \
+    X(FUTEX_MOVE, dq_msg_futex, 0, "node -> master, and on: the requeue (of none, too) ends so")   \
+    X(FUTEX_MOVED, dq_msg_futex, 0, "the answer to either; count = threads woken")                 \
     X(FUTEX_WAKE, dq_msg_futex, 0, "node -> master, and master -> interested node")                \
     X(FUTEX_WOKEN, dq_msg_futex, 0, "the answer to either; count = threads woken")                 \
     /* the run */                                                                                  \

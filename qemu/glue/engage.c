@@ -19,6 +19,7 @@
 #include "exec/translation-block.h"
 #include "user-mmap.h"
 #include "master/map.h"
+#include "source.h"
 
 bool dq_engaged;
 bool dq_foreign;
@@ -37,8 +38,10 @@ static struct image_info slave_info;
 
 struct host_range {
     abi_ulong start, length; /* guest addresses */
-    int prot;                /* the host's */
-    bool shared, file;
+    int prot;     /* the host's */
+    off_t offset; /* in the file */
+    bool file;
+    bool shared; /* with others; or the kernel's own for another reason */
 };
 
 /* What the host has mapped in the guest's address space, from /proc/self/maps. */
@@ -66,6 +69,7 @@ static GArray *host_ranges(void)
             .start = from - first,
             .length = to - from,
             .prot = (perms[0] == 'r' ? PROT_READ : 0) | (perms[1] == 'w' ? PROT_WRITE : 0),
+            .offset = offset,
             .shared = perms[3] == 's',
             .file = inode != 0,
         };
@@ -78,35 +82,145 @@ static GArray *host_ranges(void)
     return ranges;
 }
 
+/* A descriptor of the mapped file, to find its holes; -1 if that is not allowed, or worthless. */
+static int open_mapped(const struct host_range *r)
+{
+    uintptr_t from = (uintptr_t)g2h_untagged(r->start);
+    g_autofree char *name =
+        g_strdup_printf("/proc/self/map_files/%lx-%lx", from, from + (uintptr_t)r->length);
+    int fd = open(name, O_PATH | O_CLOEXEC), file = -1;
+
+    if (fd >= 0) {
+        file = dq_source_reopen(fd, r->length);
+        close(fd);
+    }
+    return file;
+}
+
+/* Of what lies in holes of the file only what the guest has written counts. */
+static int copy_written(int pagemap, char *to, const char *from, abi_ulong len)
+{
+    uint64_t entries[512];
+    size_t page_size = qemu_real_host_page_size();
+
+    for (abi_ulong page = 0; page < len / page_size;) {
+        size_t want = MIN(len / page_size - page, ARRAY_SIZE(entries)) * sizeof(entries[0]);
+        ssize_t n = pread(pagemap, entries, want,
+                          ((uintptr_t)from / page_size + page) * sizeof(entries[0]));
+
+        if (n <= 0) {
+            return n < 0 ? -errno : -EIO;
+        }
+        for (size_t i = 0; i < n / sizeof(entries[0]); i++, page++) {
+            bool present = entries[i] >> 62; /* or swapped out */
+            bool of_file = entries[i] >> 61 & 1;
+
+            if (present && !of_file) {
+                dq_source_copy(to + page * page_size, from + page * page_size, page_size);
+            }
+        }
+    }
+    return 0;
+}
+
+static int copy_content(char *to, const char *from, abi_ulong len, const GArray *extents)
+{
+    int pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+    abi_ulong done = 0;
+    int err = pagemap < 0 ? -errno : 0;
+
+    for (guint i = 0; !err && i < extents->len; i++) {
+        const struct dq_extent *e = &g_array_index(extents, struct dq_extent, i);
+
+        err = copy_written(pagemap, to + done, from + done, e->start - done);
+        dq_source_copy(to + e->start, from + e->start, e->length);
+        done = e->start + e->length;
+    }
+    if (pagemap >= 0) {
+        close(pagemap);
+    }
+    return err;
+}
+
+/* Take a mapping away as the source of what comes in its place. */
+static void *move_aside(void *mapping, abi_ulong len)
+{
+    void *source = mremap(mapping, len, len, MREMAP_MAYMOVE | MREMAP_DONTUNMAP);
+
+    if (source == MAP_FAILED && errno == EINVAL) { /* before Linux 5.13 */
+        void *place = mmap(NULL, len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        source = place == MAP_FAILED
+                     ? MAP_FAILED
+                     : mremap(mapping, len, len, MREMAP_MAYMOVE | MREMAP_FIXED, place);
+    }
+    if (source != MAP_FAILED) {
+        madvise(source, len, MADV_DONTNEED); /* not what the guest has written */
+        mprotect(source, len, PROT_READ);
+    }
+    return source;
+}
+
 /*
  * A private mapping of a file cannot be registered: put anonymous memory with the same bytes
- * in its place, at one stroke. Pages beyond the end of the file stay untouched (zero).
+ * in its place; the mapping becomes its source.
  */
 static int make_anonymous(const struct host_range *r)
 {
     char *target = g2h_untagged(r->start);
-    int mem = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
     char *copy = mmap(NULL, r->length, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    int err = 0;
+    int fd = open_mapped(r), err;
+    GArray *extents = dq_source_extents(fd, r->offset, r->length);
+    void *source = MAP_FAILED;
 
-    if (mem < 0 || copy == MAP_FAILED) {
-        err = -errno;
-    } else {
-        for (abi_ulong done = 0; done < r->length;) {
-            ssize_t n = pread(mem, copy + done, r->length - done, (uintptr_t)target + done);
-            done += n > 0 ? (abi_ulong)n : (abi_ulong)qemu_real_host_page_size();
-            done = ROUND_UP(done, qemu_real_host_page_size());
-        }
-        if (mprotect(copy, r->length, r->prot) ||
+    err = copy == MAP_FAILED ? -errno : copy_content(copy, target, r->length, extents);
+    if (!err) {
+        source = move_aside(target, r->length);
+        if (source == MAP_FAILED || mprotect(copy, r->length, r->prot) ||
             mremap(copy, r->length, r->length, MREMAP_MAYMOVE | MREMAP_FIXED, target) != target) {
             err = -errno;
+        } else {
+            dq_source_add(r->start, r->length, source, extents);
         }
     }
-    if (mem >= 0) {
-        close(mem);
+    g_array_free(extents, true);
+    if (fd >= 0) {
+        close(fd);
     }
     return err;
+}
+
+/* The files among the ranges; what lies beyond their ends stays the kernel's. */
+static void make_all_anonymous(GArray *ranges)
+{
+    for (guint i = 0; i < ranges->len; i++) {
+        struct host_range *r = &g_array_index(ranges, struct host_range, i);
+        struct host_range outside = *r;
+        abi_ulong inside;
+        int err;
+
+        if (!r->file || r->shared) {
+            continue;
+        }
+        inside = dq_source_in_file(g2h_untagged(r->start), r->length);
+        if (inside < r->length) {
+            outside.start += inside;
+            outside.length -= inside;
+            outside.shared = true;
+            r->length = inside;
+            g_array_insert_val(ranges, i + 1, outside);
+        }
+        if (inside == 0) {
+            continue;
+        }
+        err = make_anonymous(&g_array_index(ranges, struct host_range, i));
+        if (err) {
+            dq_control_error(125, "cannot copy a file mapping of %" PRIu64 " MiB: %s; give "
+                                  "this machine more memory", (uint64_t)inside >> 20,
+                             strerror(-err));
+            _exit(125);
+        }
+    }
 }
 
 static void register_host_ranges(GArray *ranges)
@@ -255,19 +369,7 @@ static void engage_locked(void)
     tb_flush(thread_cpu);
 
     host = host_ranges();
-    for (guint i = 0; i < host->len; i++) {
-        struct host_range *r = &g_array_index(host, struct host_range, i);
-
-        if (r->file && !r->shared) {
-            int err = make_anonymous(r);
-            if (err) {
-                dq_control_error(125, "cannot copy a file mapping of %" PRIu64 " MiB: %s; give "
-                                      "this machine more memory", (uint64_t)r->length >> 20,
-                                 strerror(-err));
-                _exit(125);
-            }
-        }
-    }
+    make_all_anonymous(host);
     mark_foreign(host);
     register_host_ranges(host);
     g_array_free(host, true);

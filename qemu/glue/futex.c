@@ -5,8 +5,7 @@
  * the master. A thread that waits in the kernel when the cluster is engaged is interrupted,
  * and repeats the call.
  *
- * Requeueing wakes instead (a spurious wake-up is always allowed); the operations with
- * priority inheritance are executed by the kernel on the master.
+ * The operations with priority inheritance are executed by the kernel on the master.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -170,6 +169,29 @@ static int futex_wait(abi_ulong uaddr, int op, uint32_t val, bool time64, abi_ul
     return dq_futex_leave(&w) ? 0 : interrupted(err, timeout != 0);
 }
 
+/* ---------------------------------------------------------------- FUTEX_REQUEUE */
+
+/* The kernel returns the sum for both operations, whatever its manual says. */
+static int futex_requeue(abi_ulong uaddr, int op, uint32_t wakes, uint32_t moves, abi_ulong uaddr2,
+                         uint32_t val)
+{
+    bool compare = (op & FUTEX_CMD_MASK) == FUTEX_CMP_REQUEUE;
+    struct dq_futex_requeue q;
+
+    if (dq_is_foreign(uaddr2)) { /* the kernel's queue: woken there too soon, they wait again */
+        wakes = MIN((uint64_t)wakes + moves, INT_MAX);
+        moves = 0;
+    }
+    dq_futex_requeue_begin(&q, uaddr, uaddr2);
+    do {
+        if (compare && qatomic_read((uint32_t *)g2h_untagged(uaddr)) != tswap32(val)) {
+            dq_futex_requeue_cancel(&q);
+            return -TARGET_EAGAIN;
+        }
+    } while (!dq_futex_requeue_commit(&q, wakes, moves));
+    return q.r.woken + q.r.moved;
+}
+
 /* ---------------------------------------------------------------- FUTEX_WAKE_OP */
 
 static uint32_t op_result(unsigned op, uint32_t old, uint32_t arg)
@@ -261,17 +283,15 @@ static int futex_service(CPUState *cpu, bool time64, abi_ulong uaddr, int op, in
         return dq_futex_wake(uaddr, count, FUTEX_BITSET_MATCH_ANY);
     case FUTEX_WAKE_BITSET:
         return val3 ? (int)dq_futex_wake(uaddr, count, val3) : -TARGET_EINVAL;
-    case FUTEX_CMP_REQUEUE:
-        if (qatomic_read((uint32_t *)g2h(cpu, uaddr)) != tswap32(val3)) {
-            return -TARGET_EAGAIN;
-        }
-        /* fall through */
     case FUTEX_REQUEUE:
-        if (val < 0 || (int)timeout < 0) {
+    case FUTEX_CMP_REQUEUE:
+        if (val < 0 || (int)timeout < 0 || (uaddr2 & 3)) {
             return -TARGET_EINVAL;
         }
-        return dq_futex_wake(uaddr, MIN((uint64_t)count + count2, INT_MAX),
-                             FUTEX_BITSET_MATCH_ANY);
+        if (!word_ok(cpu, uaddr2, false)) {
+            return -TARGET_EFAULT;
+        }
+        return futex_requeue(uaddr, op, count, count2, uaddr2, val3);
     case FUTEX_WAKE_OP:
         if (uaddr2 & 3) {
             return -TARGET_EINVAL;
@@ -302,6 +322,23 @@ static bool is_for_kernel(int op)
     }
 }
 
+/*
+ * Where the kernel changes the word of a lock, it does not wait for a userfaultfd but says
+ * EFAULT. So the page is fetched before; if it leaves at once, dq_futex_host_end() has the
+ * call repeated.
+ */
+static __thread abi_ulong kernel_word;
+
+static void bring_for_kernel(abi_ulong uaddr, int op)
+{
+    kernel_word = 0;
+    if (dq_engaged && is_for_kernel(op) && !dq_is_foreign(uaddr) &&
+        access_ok(thread_cpu, VERIFY_WRITE, uaddr, 4)) {
+        kernel_word = uaddr;
+        dq_pager_want(uaddr >> DQ_PAGE_BITS, 1, true);
+    }
+}
+
 bool dq_futex_is_ours(abi_ulong uaddr, int op)
 {
     return !is_for_kernel(op) && !dq_is_foreign(uaddr);
@@ -326,6 +363,7 @@ bool dq_futex(CPUState *cpu, bool time64, abi_ulong uaddr, int op, int val, abi_
         }
         pthread_mutex_unlock(&lock);
         if (to_host || !dq_futex_is_ours(uaddr, op)) {
+            bring_for_kernel(uaddr, op);
             return false;
         }
     }
@@ -349,7 +387,11 @@ int dq_futex_host_end(int ret)
     pthread_mutex_lock(&lock);
     g_hash_table_remove(hosted, GINT_TO_POINTER(get_task_state(thread_cpu)->ts_tid));
     pthread_mutex_unlock(&lock);
-    return was_before && dq_engaged && ret == -TARGET_EINTR ? -QEMU_ERESTARTSYS : ret;
+    if ((was_before && dq_engaged && ret == -TARGET_EINTR) ||
+        (kernel_word && ret == -TARGET_EFAULT)) {
+        return -QEMU_ERESTARTSYS;
+    }
+    return ret;
 }
 
 bool dq_futex_wake_tid(abi_ulong uaddr)

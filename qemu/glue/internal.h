@@ -70,7 +70,7 @@ extern struct dq_config dq_config;
 
 /* The cluster shares this process's memory. Changes once, in the exclusive section. */
 extern bool dq_engaged;
-/* On the master: some memory is foreign. Changes once, with the turn. */
+/* Some memory is foreign. Changes once, with the turn; on a slave, on the worker. */
 extern bool dq_foreign;
 /* On a slave: the pid that the guest has (the master's). */
 extern int dq_slave_pid;
@@ -87,7 +87,7 @@ static inline struct dq_thread *dq_this_thread(void)
 
 static inline bool dq_is_foreign(abi_ulong addr)
 {
-    return (dq_foreign || dq_on_slave()) &&
+    return qatomic_read(&dq_foreign) &&
            (page_get_flags(cpu_untagged_addr(thread_cpu, addr)) & DQ_PAGE_FOREIGN);
 }
 
@@ -142,9 +142,16 @@ int dq_thread_start(const void *body, size_t length);
 /* The slave's first CPU, of which the others are copies. */
 void dq_thread_template(CPUArchState *env);
 TaskState *dq_template_task(void);
+/* The thread with this TaskState (on the master, not the main one) ends; frees ts->dq. */
+void dq_thread_gone(CPUArchState *env);
 /* This thread goes on at the master; does not return. */
 void dq_thread_move(CPUArchState *env) G_NORETURN;
 void dq_thread_exit(CPUArchState *env, int status) G_NORETURN;
+
+/* ------------------------------------------------------------------ signal.c */
+
+/* The host's signal mask of a thread on a slave. */
+void dq_slave_mask(void);
 
 /* ------------------------------------------------------------------ futex.c */
 

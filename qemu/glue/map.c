@@ -13,9 +13,10 @@
  * returns. A fault that was under way may still bring a page of zeroes into a forbidden
  * range: the directory knows of it, and zeroes are what a later mapping starts with.
  *
- * A private mapping of a file is read when it is made; what another process writes to the
- * file afterwards is not seen (POSIX leaves that open), and pages beyond the end of the file
- * read as zeroes instead of raising SIGBUS.
+ * A private mapping of a file is read when it is made; what somebody writes to the file
+ * afterwards is not seen until MADV_DONTNEED (POSIX leaves that open). See source.h. Pages
+ * beyond the end of the file at that time are foreign: the kernel raises SIGBUS, or not, if
+ * the file has grown.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -26,6 +27,7 @@
 #include "user-mmap.h"
 #include "target_mman.h"
 #include "master/map.h"
+#include "source.h"
 
 /* A read() ahead of which its buffer is fetched in one request: no more than this at once. */
 #define PREFETCH_PAGES 64
@@ -116,12 +118,24 @@ static void forget(abi_ulong start, abi_ulong len)
     mmap_unlock();
     dq_map_tell(DQ_MAP_FORBID, start, len, 0);
     dq_map_wait();
+    dq_source_forget(start, len);
     dq_pager_reset(start >> DQ_PAGE_BITS, len >> DQ_PAGE_BITS);
+}
+
+/* In the child of a fork, QEMU's own function does the rest. */
+static void forget_in_child(abi_ulong start, abi_ulong len)
+{
+    if (dq_source_any()) {
+        mmap_lock();
+        dq_source_forget(start, len);
+        mmap_unlock();
+    }
 }
 
 bool dq_munmap(abi_ulong start, abi_ulong len, int *ret)
 {
     if (!dq_engaged) {
+        forget_in_child(start, len);
         return false;
     }
     if (!page_check_range_empty(start, start + len - 1)) {
@@ -162,29 +176,6 @@ static abi_ulong choose_address(abi_ulong start, abi_ulong len, int flags)
     return start;
 }
 
-/* Fill fresh private memory (writable for the host, not yet mapped for the guest). */
-static bool fill_from_file(abi_ulong start, abi_ulong len, int fd, off_t offset)
-{
-    char *to = g2h_untagged(start);
-
-    while (len) {
-        ssize_t n = pread(fd, to, len, offset);
-
-        if (n == 0) {
-            return true;
-        }
-        if (n < 0 && errno != EINTR) {
-            return false;
-        }
-        if (n > 0) {
-            to += n;
-            len -= n;
-            offset += n;
-        }
-    }
-    return true;
-}
-
 static void allow(abi_ulong start, abi_ulong len, int prot, int page_flags)
 {
     mmap_lock();
@@ -193,23 +184,6 @@ static void allow(abi_ulong start, abi_ulong len, int prot, int page_flags)
     mmap_unlock();
     dq_map_tell(DQ_MAP_SET, start, len, page_flags);
     dq_map_wait();
-}
-
-static abi_long map_private(abi_ulong start, abi_ulong len, int prot, int flags, int page_flags,
-                            int fd, off_t offset)
-{
-    if (!(flags & MAP_ANONYMOUS)) {
-        mprotect(g2h_untagged(start), len, PROT_READ | PROT_WRITE);
-        if (!fill_from_file(start, len, fd, offset)) {
-            int err = errno;
-            forget(start, len);
-            errno = err;
-            return -1;
-        }
-    }
-    page_flags |= PAGE_RESET | PAGE_PASSTHROUGH | (flags & MAP_ANONYMOUS ? PAGE_ANON : 0);
-    allow(start, len, prot, page_flags);
-    return start;
 }
 
 /* `mapping` is the kernel's, somewhere; it becomes the guest's range. */
@@ -231,13 +205,76 @@ static abi_long map_foreign(abi_ulong start, abi_ulong len, void *mapping, int p
     return start;
 }
 
+static void fill(abi_ulong start, abi_ulong len, const void *source)
+{
+    if (source) {
+        dq_source_copy(g2h_untagged(start), source, len);
+    }
+}
+
+/* Likewise, but private and of a file (fd: to find its holes, or -1). */
+static abi_long map_file(abi_ulong start, abi_ulong len, char *mapping, int prot, int page_flags,
+                         int fd, off_t offset)
+{
+    abi_ulong inside = dq_source_in_file(mapping, len);
+
+    if (inside < len) {
+        mprotect(mapping + inside, len - inside, host_prot(prot));
+        if (map_foreign(start + inside, len - inside, mapping + inside, page_flags) == -1) {
+            return -1;
+        }
+    }
+    if (inside) {
+        GArray *extents = dq_source_extents(fd, offset, inside);
+
+        mprotect(mapping, inside, PROT_READ);
+        mprotect(g2h_untagged(start), inside, PROT_READ | PROT_WRITE);
+        dq_source_add(start, inside, mapping, extents);
+        g_array_free(extents, true);
+        dq_source_each(start, inside, fill);
+        allow(start, inside, prot, page_flags | PAGE_RESET | PAGE_PASSTHROUGH);
+    }
+    return start;
+}
+
+/* The kernel's mapping goes where it belongs, or away. */
+static abi_long place(abi_ulong start, abi_ulong len, int prot, int flags, int page_flags,
+                      void *mapping, int fd, off_t offset)
+{
+    abi_long ret;
+
+    if (flags & MAP_ANONYMOUS && (flags & MAP_TYPE) == MAP_PRIVATE) {
+        munmap(mapping, len);
+        allow(start, len, prot, page_flags | PAGE_RESET | PAGE_PASSTHROUGH | PAGE_ANON);
+        return start;
+    }
+    if ((flags & MAP_TYPE) == MAP_PRIVATE) {
+        int file = dq_source_reopen(fd, len);
+
+        ret = map_file(start, len, mapping, prot, page_flags, file, offset);
+        if (file >= 0) {
+            close(file);
+        }
+    } else {
+        ret = map_foreign(start, len, mapping, page_flags);
+    }
+    if (ret == -1) {
+        int err = errno;
+        munmap(mapping, len);
+        errno = err;
+    }
+    return ret;
+}
+
 bool dq_mmap(abi_ulong start, abi_ulong len, int prot, int flags, int page_flags, int fd,
              off_t offset, abi_long *ret)
 {
-    bool shared = (flags & MAP_TYPE) != MAP_PRIVATE;
     void *mapping;
 
     if (!dq_engaged) {
+        if (flags & MAP_FIXED) {
+            forget_in_child(start, len);
+        }
         return false;
     }
     *ret = -1;
@@ -246,18 +283,16 @@ bool dq_mmap(abi_ulong start, abi_ulong len, int prot, int flags, int page_flags
         return true;
     }
     start = choose_address(start, len, flags);
-    if (start != (abi_ulong)-1) {
-        if (!page_check_range_empty(start, start + len - 1)) {
-            forget(start, len);
-        }
-        *ret = shared ? map_foreign(start, len, mapping, page_flags)
-                      : map_private(start, len, prot, flags, page_flags, fd, offset);
-    }
-    if (!shared || *ret == -1) {
+    if (start == (abi_ulong)-1) {
         int err = errno;
         munmap(mapping, len);
         errno = err;
+        return true;
     }
+    if (!page_check_range_empty(start, start + len - 1)) {
+        forget(start, len);
+    }
+    *ret = place(start, len, prot, flags, page_flags, mapping, fd, offset);
     return true;
 }
 
@@ -359,16 +394,53 @@ static void copy_pages(abi_ulong from, abi_ulong to, abi_ulong len)
     }
 }
 
+/* Private memory at the end of a mapping grows. */
+static bool extend(abi_ulong start, abi_ulong len, int old_flags)
+{
+    int flags = mirror_flags(old_flags) | (old_flags & (PAGE_ANON | PAGE_PASSTHROUGH));
+    void *more = dq_source_grow(start, len);
+
+    if (more == MAP_FAILED) {
+        return false;
+    }
+    if (more) {
+        return map_file(start, len, more, guest_prot(old_flags), flags, -1, 0) != -1;
+    }
+    allow(start, len, guest_prot(old_flags), flags | PAGE_RESET);
+    return true;
+}
+
 static abi_long remap_private(abi_ulong old_addr, abi_ulong old_size, abi_ulong new_size,
                               abi_ulong new_addr)
 {
     int old_flags = page_get_flags(old_addr);
     int flags = mirror_flags(old_flags) | PAGE_RESET | (old_flags & (PAGE_ANON | PAGE_PASSTHROUGH));
 
-    copy_pages(old_addr, new_addr, MIN(old_size, new_size));
-    allow(new_addr, new_size, guest_prot(old_flags), flags);
+    copy_pages(old_addr, new_addr, old_size);
+    dq_source_move(old_addr, old_size, new_addr);
+    allow(new_addr, old_size, guest_prot(old_flags), flags);
     forget(old_addr, old_size);
+    if (new_size > old_size && !extend(new_addr + old_size, new_size - old_size, old_flags)) {
+        return -1;
+    }
     return new_addr;
+}
+
+struct remap {
+    abi_ulong from, end, to, grow; /* the last part grows */
+    bool failed;
+};
+
+static void remap_kind(abi_ulong start, abi_ulong len, bool foreign, void *arg)
+{
+    struct remap *r = arg;
+    abi_ulong new_len = len + (start + len == r->end ? r->grow : 0);
+    abi_ulong to = r->to + (start - r->from);
+
+    if (!r->failed) {
+        r->failed = (foreign ? remap_foreign(start, len, new_len, to)
+                             : remap_private(start, len, new_len, to)) == -1;
+    }
 }
 
 /* Where a mapping that must move goes, its place forgotten; or -1 with errno. */
@@ -392,8 +464,9 @@ static abi_ulong move_target(abi_ulong old_addr, abi_ulong old_size, abi_ulong n
 static abi_long remap(abi_ulong old_addr, abi_ulong old_size, abi_ulong new_size,
                       unsigned long flags, abi_ulong new_addr)
 {
-    int page_flags = page_get_flags(old_addr);
+    int page_flags = page_get_flags(old_size ? old_addr + old_size - 1 : old_addr);
     bool foreign = page_flags & DQ_PAGE_FOREIGN;
+    struct remap r = {.from = old_addr};
 
     if (!(flags & MREMAP_FIXED) && old_size) {
         if (new_size <= old_size) {
@@ -404,10 +477,8 @@ static abi_long remap(abi_ulong old_addr, abi_ulong old_size, abi_ulong new_size
         }
         if (!foreign && guest_range_valid_untagged(old_addr, new_size) &&
             page_check_range_empty(old_addr + old_size, old_addr + new_size - 1)) {
-            allow(old_addr + old_size, new_size - old_size, guest_prot(page_flags),
-                  mirror_flags(page_flags) | PAGE_RESET |
-                      (page_flags & (PAGE_ANON | PAGE_PASSTHROUGH)));
-            return old_addr;
+            return extend(old_addr + old_size, new_size - old_size, page_flags)
+                       ? old_addr : (abi_ulong)-1;
         }
         if (!(flags & MREMAP_MAYMOVE)) {
             errno = ENOMEM;
@@ -418,18 +489,34 @@ static abi_long remap(abi_ulong old_addr, abi_ulong old_size, abi_ulong new_size
     if (new_addr == (abi_ulong)-1) {
         return -1;
     }
-    return foreign ? remap_foreign(old_addr, old_size, new_size, new_addr)
-                   : remap_private(old_addr, old_size, new_size, new_addr);
+    if (!old_size) {
+        return remap_foreign(old_addr, old_size, new_size, new_addr);
+    }
+    if (new_size < old_size) {
+        forget(old_addr + new_size, old_size - new_size);
+        old_size = new_size;
+    }
+    r.end = old_addr + old_size;
+    r.to = new_addr;
+    r.grow = new_size - old_size;
+    for_each_kind(old_addr, old_size, remap_kind, &r);
+    return r.failed ? (abi_ulong)-1 : new_addr;
 }
 
 bool dq_mremap(abi_ulong old_addr, abi_ulong old_size, abi_ulong new_size, unsigned long flags,
                abi_ulong new_addr, abi_long *ret)
 {
-    if (!dq_engaged) {
-        return false;
-    }
     old_size = TARGET_PAGE_ALIGN(old_size);
     new_size = TARGET_PAGE_ALIGN(new_size);
+    if (!dq_engaged) {
+        if (old_size) {
+            forget_in_child(old_addr, old_size);
+        }
+        if (flags & MREMAP_FIXED && new_size) {
+            forget_in_child(new_addr, new_size);
+        }
+        return false;
+    }
     *ret = -1;
     if ((old_addr & ~TARGET_PAGE_MASK) || !new_size ||
         (flags & ~(unsigned long)(MREMAP_MAYMOVE | MREMAP_FIXED)) ||
@@ -448,39 +535,43 @@ bool dq_mremap(abi_ulong old_addr, abi_ulong old_size, abi_ulong new_size, unsig
 
 /* ---------------------------------------------------------------- advice */
 
-static void dontneed_kind(abi_ulong start, abi_ulong len, bool foreign, void *arg)
+static void dontneed(abi_ulong start, abi_ulong len, const void *source)
 {
-    abi_ulong end = start + len;
-
-    if (foreign) {
+    if (source) {
+        dq_source_restore(start, len, source);
+    } else if (dq_engaged) {
+        dq_pager_reset(start >> DQ_PAGE_BITS, len >> DQ_PAGE_BITS);
+    } else {
         madvise(g2h_untagged(start), len, MADV_DONTNEED);
-        return;
-    }
-    /* memory that was filled from a file keeps its content: zeroes would be wrong */
-    while (start < end) {
-        bool anonymous = page_get_flags(start) & PAGE_ANON;
-        abi_ulong to = start + TARGET_PAGE_SIZE;
-
-        while (to < end && !!(page_get_flags(to) & PAGE_ANON) == anonymous) {
-            to += TARGET_PAGE_SIZE;
-        }
-        if (anonymous) {
-            dq_pager_reset(start >> DQ_PAGE_BITS, (to - start) >> DQ_PAGE_BITS);
-        }
-        start = to;
     }
 }
 
+static void dontneed_kind(abi_ulong start, abi_ulong len, bool foreign, void *arg)
+{
+    if (foreign) {
+        madvise(g2h_untagged(start), len, MADV_DONTNEED);
+    } else {
+        dq_source_each(start, len, dontneed);
+    }
+}
+
+/* In the child of a fork what was a file's is still anonymous memory. */
 bool dq_madvise(abi_ulong start, abi_ulong len, int advice, abi_long *ret)
 {
-    if (!dq_engaged || advice != MADV_DONTNEED) {
+    if ((!dq_engaged && !dq_source_any()) || advice != MADV_DONTNEED) {
         return false;
     }
     if (!page_check_range(start, len, PAGE_VALID)) {
         *ret = -TARGET_ENOMEM;
         return true;
     }
+    if (!dq_engaged) {
+        mmap_lock();
+    }
     for_each_kind(start, len, dontneed_kind, NULL);
+    if (!dq_engaged) {
+        mmap_unlock();
+    }
     *ret = 0;
     return true;
 }
@@ -492,11 +583,13 @@ void dq_shm_attached(abi_ulong start, abi_ulong len)
     int flags;
 
     if (!dq_engaged) {
+        forget_in_child(start, len);
         return;
     }
     /* whatever was there before (SHM_REMAP) is gone on the master; now elsewhere */
     dq_map_tell(DQ_MAP_FORBID, start, len, 0);
     dq_map_wait();
+    dq_source_forget(start, len);
     dq_pager_reset(start >> DQ_PAGE_BITS, len >> DQ_PAGE_BITS);
     dq_foreign = true;
     flags = mirror_flags(page_get_flags(start)) | PAGE_RESET | DQ_PAGE_FOREIGN;
@@ -538,6 +631,7 @@ void dq_map_apply(const struct dq_msg_map *m)
         break;
     case DQ_MAP_FOREIGN:
         flags = PAGE_VALID | PAGE_RESET | DQ_PAGE_FOREIGN;
+        qatomic_set(&dq_foreign, true);
         break;
     default:
         break;
@@ -556,11 +650,14 @@ void dq_map_apply(const struct dq_msg_map *m)
 
 void dq_lock_user(abi_ulong addr, ssize_t len, bool write)
 {
-    uint64_t first = addr >> DQ_PAGE_BITS;
+    uint64_t first = addr >> DQ_PAGE_BITS, count, pages = 0;
 
-    if (!dq_engaged || len < 2 * (ssize_t)DQ_PAGE_SIZE || dq_is_foreign(addr)) {
+    if (!dq_engaged || len < 2 * (ssize_t)DQ_PAGE_SIZE) {
         return;
     }
-    dq_pager_want(first, MIN(PREFETCH_PAGES, ((addr + len - 1) >> DQ_PAGE_BITS) - first + 1),
-                  write);
+    count = MIN(PREFETCH_PAGES, ((addr + len - 1) >> DQ_PAGE_BITS) - first + 1);
+    while (pages < count && !dq_is_foreign((first + pages) << DQ_PAGE_BITS)) {
+        pages++;
+    }
+    dq_pager_want(first, pages, write);
 }

@@ -151,8 +151,10 @@ static void on_message(void *ctx, int from, unsigned type, const void *body, siz
         err = message_for_master(from, type, body, length);
     }
     if (err) {
-        dq_control_error(125, "node %d sent node %d a message (%u) that cannot come now; install "
-                              "the same dqemu on every node", from, dq_config.node, type);
+        dq_control_error(125,
+                         "node %d sent node %d a message (%u) that cannot come now; install "
+                         "the same dqemu on every node",
+                         from, dq_config.node, type);
         _exit(125);
     }
 }
@@ -227,7 +229,7 @@ void dq_main_slave(CPUArchState *env, const char *rtsig_map)
 
     dq_thread_template(env);
     dq_remote_init(host_interrupt_signal);
-    if (dq_pager_open((uintptr_t)g2h_untagged(0)) || dq_pager_register(0, GUEST_SPACE)) {
+    if (dq_pager_open((uintptr_t)g2h_untagged(0)) || dq_pager_register(0, reserved_va + 1)) {
         _exit(125); /* reported */
     }
     qatomic_set(&dq_engaged, true);

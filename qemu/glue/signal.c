@@ -39,8 +39,7 @@ static void take(struct dq_thread *t, const struct dq_sync_signal *sync)
 /* A fault in memory that only the master has is no fault. */
 static bool faulted_in_foreign_memory(const struct dq_sync_signal *sync)
 {
-    return sync->sig == TARGET_SIGSEGV &&
-           extract32(sync->info.si_code, 16, 16) == QEMU_SI_FAULT &&
+    return sync->sig == TARGET_SIGSEGV && extract32(sync->info.si_code, 16, 16) == QEMU_SI_FAULT &&
            dq_is_foreign(sync->info._sifields._sigfault._addr);
 }
 
@@ -90,8 +89,10 @@ static void build_frames(CPUArchState *env, struct dq_thread *t, TaskState *ts)
         return;
     }
     if (t->remote.result_length != sizeof(*r) + r->signals * sizeof(*f)) {
-        dq_control_error(125, "node %d got malformed signal frames; install the same dqemu on "
-                              "every node", dq_config.node);
+        dq_control_error(125,
+                         "node %d got malformed signal frames; install the same dqemu on "
+                         "every node",
+                         dq_config.node);
         _exit(125);
     }
     f = (void *)(r + 1);
@@ -103,13 +104,17 @@ static void build_frames(CPUArchState *env, struct dq_thread *t, TaskState *ts)
     r->signals = 0;
 }
 
-static void unblock_kicks(void)
+/* All signals wait at the proxy; here only faults and kicks are let through. */
+void dq_slave_mask(void)
 {
     sigset_t set;
 
     sigfillset(&set);
     sigdelset(&set, SIGSEGV);
     sigdelset(&set, SIGBUS);
+    sigdelset(&set, SIGILL);
+    sigdelset(&set, SIGFPE);
+    sigdelset(&set, SIGTRAP);
     sigdelset(&set, host_interrupt_signal);
     sigprocmask(SIG_SETMASK, &set, NULL);
 }
@@ -133,7 +138,7 @@ bool dq_signals(CPUArchState *env)
             qatomic_set(&ts->signal_pending, 1);
         } else {
             /* block_signals() of a call that was executed here; a kick may come at once */
-            unblock_kicks();
+            dq_slave_mask();
         }
     }
     t->interrupted = 0;

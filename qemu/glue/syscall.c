@@ -43,8 +43,8 @@ static bool advice_is_local(abi_long advice)
 static bool is_local(int num, const abi_long arg[8])
 {
     switch (num) {
-    case TARGET_NR_sched_yield: /* about this node's processors */
-    case TARGET_NR_getrandom:   /* any node's are as good */
+    case TARGET_NR_sched_yield:    /* about this node's processors */
+    case TARGET_NR_getrandom:      /* any node's are as good */
     case TARGET_NR_rt_sigprocmask: /* the mask lives with the thread; it is posted below */
     case TARGET_NR_rt_sigreturn:   /* registers and mask */
     case TARGET_NR_sigaltstack:    /* lives with the thread */
@@ -68,6 +68,23 @@ static bool is_local(int num, const abi_long arg[8])
     default:
         return false;
     }
+}
+
+/* Pointers into memory that only the master has. */
+static bool has_foreign_argument(const abi_long arg[8])
+{
+    for (int i = 0; i < 6; i++) {
+        if (dq_is_foreign(arg[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What lives with the thread cannot be done elsewhere without it. */
+static bool lives_with_thread(int num)
+{
+    return num == TARGET_NR_rt_sigprocmask || num == TARGET_NR_sigaltstack;
 }
 
 /* Answered here, without QEMU. */
@@ -161,8 +178,8 @@ bool dq_syscall_begin(CPUArchState *env, int num, const abi_long arg[8], abi_lon
     if (!dq_on_slave()) {
         if (dq_map_call(num)) {
             dq_map_begin();
-        } else if (num == TARGET_NR_exit && t && !t->is_proxy) {
-            dq_place_gone(t->node);
+        } else if (num == TARGET_NR_exit && t) {
+            dq_thread_gone(env);
         } else if (num == TARGET_NR_execve || num == TARGET_NR_execveat) {
             dq_control_stats(); /* if it succeeds, nobody will be left to tell */
         }
@@ -175,9 +192,13 @@ bool dq_syscall_begin(CPUArchState *env, int num, const abi_long arg[8], abi_lon
         dq_stat_add(syscalls_local, 1);
         return true;
     }
-    if (is_local(num, arg)) {
+    if (is_local(num, arg) && !has_foreign_argument(arg)) {
         dq_stat_add(syscalls_local, 1);
         return false;
+    }
+    if (lives_with_thread(num)) {
+        dq_arch_syscall_result(env, -QEMU_ERESTARTSYS);
+        dq_thread_move(env);
     }
     *ret = delegate(env, t, num, arg);
     return true;
@@ -189,6 +210,12 @@ void dq_syscall_end(CPUArchState *env, int num, abi_long ret)
         return;
     }
     if (dq_on_slave()) {
+        /* frames could not be built there from here */
+        if (num == TARGET_NR_sigaltstack && ret == 0 &&
+            dq_is_foreign(get_task_state(env_cpu(env))->sigaltstack_used.ss_sp)) {
+            dq_arch_syscall_result(env, ret);
+            dq_thread_move(env);
+        }
         post_mask(dq_this_thread(), get_task_state(env_cpu(env)));
     } else if (dq_map_call(num)) {
         dq_map_end();

@@ -96,8 +96,10 @@ static void answer(CPUArchState *env, struct dq_thread *t, abi_long value)
 /* A message of the thread makes no sense: its node runs something else. */
 static void G_NORETURN bad_message(struct dq_thread *t, unsigned type)
 {
-    dq_control_error(125, "node %d sent a malformed message (%u) for thread %u; install the same "
-                          "dqemu on every node", t->node, type, t->proxy.tid);
+    dq_control_error(125,
+                     "node %d sent a malformed message (%u) for thread %u; install the same "
+                     "dqemu on every node",
+                     t->node, type, t->proxy.tid);
     _exit(125);
 }
 
@@ -160,9 +162,23 @@ static void serve_take(CPUArchState *env, struct dq_thread *t, TaskState *ts,
     answer(env, t, 0);
 }
 
+/* The thread ends: it counts nowhere any more. Its TaskState lives on, and QEMU frees it. */
+void dq_thread_gone(CPUArchState *env)
+{
+    TaskState *ts = get_task_state(env_cpu(env));
+
+    dq_place_gone(ts->dq->node);
+    if (ts->dq->frames) {
+        g_array_free(ts->dq->frames, true);
+    }
+    g_free(ts->dq);
+    ts->dq = NULL;
+}
+
 static void G_NORETURN serve_exit(CPUArchState *env, struct dq_thread *t, int status)
 {
     dq_proxy_close(&t->proxy);
+    dq_thread_gone(env);
     for (;;) {
         do_syscall(env, TARGET_NR_exit, status, 0, 0, 0, 0, 0, 0, 0);
         /* a signal came first; it has no thread to interrupt any more */
@@ -219,7 +235,7 @@ static void G_NORETURN be_proxy(CPUArchState *env, struct dq_thread *t)
             serve_take(env, t, ts, m);
             break;
         case DQ_MSG_EXIT:
-            serve_exit(env, t, ((const struct dq_msg_thread *)m->body)->arg);
+            serve_exit(env, t, (int)((const struct dq_msg_thread *)m->body)->arg);
         case DQ_MSG_MOVE:
             serve_move(env, t, m);
         default:
@@ -266,21 +282,6 @@ TaskState *dq_template_task(void)
     return get_task_state(env_cpu(template_env));
 }
 
-/* All signals wait at the proxy; here only faults and kicks are let through. */
-static void set_host_mask(void)
-{
-    sigset_t set;
-
-    sigfillset(&set);
-    sigdelset(&set, SIGSEGV);
-    sigdelset(&set, SIGBUS);
-    sigdelset(&set, SIGILL);
-    sigdelset(&set, SIGFPE);
-    sigdelset(&set, SIGTRAP);
-    sigdelset(&set, host_interrupt_signal);
-    sigprocmask(SIG_SETMASK, &set, NULL);
-}
-
 static void *run_thread(void *arg)
 {
     struct start *start = arg;
@@ -306,14 +307,16 @@ static void *run_thread(void *arg)
     cpu->opaque = ts;
     thread_cpu = cpu;
     if (dq_state_unpack(env, start->state, start->length)) {
-        dq_control_error(125, "node %d got a malformed thread; install the same dqemu on every "
-                              "node", dq_config.node);
+        dq_control_error(125,
+                         "node %d got a malformed thread; install the same dqemu on every "
+                         "node",
+                         dq_config.node);
         _exit(125);
     }
     g_free(start);
     t->posted_mask = dq_mask_pack(&ts->signal_mask);
     dq_stat_add(threads, 1);
-    set_host_mask();
+    dq_slave_mask();
     if (dq_remote_begin(&t->remote, syscall(SYS_gettid))) {
         qatomic_set(&ts->signal_pending, 1);
         cpu_exit(cpu);

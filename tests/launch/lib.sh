@@ -1,6 +1,5 @@
 # shellcheck shell=bash
-# For the tests of the launcher, which run it with fake nodes (fake-node.c), so that they need
-# neither an emulator nor privileges of the pager's.
+# For the tests of the launcher, which run it with fake nodes (fake-node.c) instead of emulators.
 #
 #   FAKE_NODE     the node program that misbehaves on request  (build/tests/fake-node)
 #   DQEMU_LAUNCH  the launcher under test                      (build/dqemu-launch)
@@ -25,6 +24,11 @@ make_program() { # FILE MACHINE [CLASS [ORDER [TYPE]]]: octal escapes, as printf
     chmod +x "$1"
 }
 make_program prog 267 # aarch64
+
+if "$DQEMU_LAUNCH" -n 2 ./prog 2>&1 | grep -q 'no permission for userfaultfd'; then
+    echo "1..0 # SKIP this user may not have a userfaultfd"
+    exit 0
+fi
 
 mark=$$-launch
 pid=

@@ -5,8 +5,11 @@
 # shellcheck source=tests/launch/lib.sh
 . "$(dirname "$0")/lib.sh"
 
+holds() { # FILE FILTER
+    jq -e "$2" "$1" >jq.out 2>&1
+}
 json() { # NAME FILTER: true of ./stats.json
-    check "$1" jq -e "$2" stats.json >/dev/null
+    check "$1" holds stats.json "$2"
 }
 
 launch -n 3 --stats=stats.json ./prog 0@run:count=1 1@run:count=4 2@run:count=5 0@run:exit=2
@@ -35,7 +38,7 @@ check "its lines" grep -qE '^threads +1 +4 +5 +10 threads$' err
 launch -n 2 --stats ./prog 0@run:count=1 1@run:kill=9 0@run:hang
 check "no numbers in the table either" grep -qE '^threads +- +- +0 threads$' err
 DQEMU_STATS=twin.json launch -n 2 ./prog
-check "DQEMU_STATS" jq -e '.schema == 1' twin.json >/dev/null
+check "DQEMU_STATS" holds twin.json '.schema == 1'
 
 expect "a file that cannot be written: told before the run" 125 '' 'dqemu: --stats=/nosuch/f: *; *' \
     --stats=/nosuch/f ./prog 0@run:say=ran

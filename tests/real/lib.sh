@@ -17,7 +17,7 @@ need_build
 need_programs() { # PATH-IN-SYSROOT...
     local program missing=
     for program in "$@"; do
-        [ -x "$SYSROOT/$program" ] || missing=$program
+        [ -e "$SYSROOT/$program" ] || missing=$program
     done
     [ -n "$missing" ] || return 0
     # Two tests that prove runs at once must not unpack at once.
@@ -28,7 +28,7 @@ need_programs() { # PATH-IN-SYSROOT...
         exit 0
     fi
     for program in "$@"; do
-        [ -x "$SYSROOT/$program" ] || bail_out "$program is not in $SYSROOT"
+        [ -e "$SYSROOT/$program" ] || bail_out "$program is not in $SYSROOT"
     done
 }
 
@@ -66,7 +66,7 @@ same() { # NAME REMOTE SECONDS PROGRAM ARGUMENT...
     (cd plain && run_marked $mark-plain "$limit" "$QEMU_PLAIN" -L "$SYSROOT" "$program" "$@" \
         <"$input" >stdout 2>../plain.err)
     plain_status=$?
-    (cd dqemu && run_marked $mark "$limit" "$DQEMU_LAUNCH" -n $NODES --stats=../stats \
+    (cd dqemu && run_marked $mark "$limit" "$DQEMU_LAUNCH" -n "$NODES" --stats=../stats \
         -L "$SYSROOT" "$program" "$@" <"$input" >stdout 2>../dqemu.err)
     status=$?
     {

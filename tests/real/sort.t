@@ -8,7 +8,7 @@ enter_scratch
 export LC_ALL=C
 
 # sort starts a thread only for large pieces.
-make_text 300000 >text
+make_text 200000 >text
 same "sort --parallel=4" 1 90 usr/bin/sort --parallel=4 -S 64M -o sorted ../text
 check "it is sorted" sort -c dqemu/sorted
 ln -s text input

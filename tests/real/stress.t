@@ -10,7 +10,7 @@ enter_scratch
 stress() { # NAME OPTION...
     local name=$1 mark=$$-stress status left
     shift
-    run_marked $mark 60 "$DQEMU_LAUNCH" -n $NODES -L "$SYSROOT" "$SYSROOT/usr/bin/stress-ng" \
+    run_marked $mark 60 "$DQEMU_LAUNCH" -n "$NODES" -L "$SYSROOT" "$SYSROOT/usr/bin/stress-ng" \
         --verify --timeout 5 --temp-path "$SCRATCH" "$@" </dev/null >out 2>&1
     status=$?
     left=$(check_none_left $mark) || status=left

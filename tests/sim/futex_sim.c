@@ -39,7 +39,12 @@
     X(revoke, "a revocation is answered before the node has seen it")                              \
     X(order, "channels are not FIFO")                                                              \
     X(register, "the word is read before the registration is confirmed")                           \
-    X(commit, "a disturbed waiter does not read the word again")
+    X(commit, "a disturbed waiter does not read the word again")                                   \
+    X(compare, "a requeue compares before it holds the waiters")                                   \
+    X(hold, "a node is not held during a requeue")                                                 \
+    X(target, "the lease of the address that waiters move to is not ended")                        \
+    X(interest, "a node is not registered for the waiters that moved there")                       \
+    X(move, "a node's waiters do not move, though it says so")
 
 enum plant {
 #define X(name, help) PLANT_##name,
@@ -58,7 +63,7 @@ static const char *const plant_help[] = {
 #undef X
 };
 
-enum program { MUTEX, CONDITION, BARRIER, CHAOS, PROGRAMS };
+enum program { MUTEX, CONDITION, BROADCAST, BARRIER, CHAOS, PROGRAMS };
 
 struct packet {
     unsigned type;
@@ -77,9 +82,7 @@ struct thread {
     const uint32_t *blocked; /* runs on once this is not 0 */
     bool timed;              /* or when its time is up */
     bool asleep;             /* has committed and neither left nor been woken */
-    bool legacy;             /* sleeps in the host's kernel */
     bool early;              /* has read the word before it should (a planted fault) */
-    uint32_t legacy_word;
     unsigned since; /* the step of the commit, or of the beginning of a wake */
     struct dq_futex_waiter w;
     struct dq_futex_request r;
@@ -264,11 +267,6 @@ static void deliver(int from, int to)
     (pc) = 0;                                                                                      \
     return true;
 
-static bool is_woken(const struct thread *t)
-{
-    return t->legacy ? t->legacy_word : t->w.word;
-}
-
 /* FUTEX_WAIT of t->value. */
 static bool wait_word(struct thread *t, int word, uint32_t bitset)
 {
@@ -324,7 +322,7 @@ static void check_wake(const struct thread *waker, uint64_t addr, uint32_t count
     for (int i = 0; i < sim.threads && woken < count; i++) {
         const struct thread *t = &sim.thread[i];
 
-        if (t->asleep && !is_woken(t) && t->w.addr == addr && (t->w.bitset & bitset) &&
+        if (t->asleep && !t->w.word && t->w.addr == addr && (t->w.bitset & bitset) &&
             t->since < waker->since) {
             fail("thread %d sleeps on, passed over by thread %d", t->id, waker->id);
         }
@@ -506,50 +504,10 @@ static bool run_program(struct thread *t)
 static void run(struct thread *t)
 {
     t->blocked = NULL;
-    if (t->legacy) { /* woken in the kernel: now a thread like the others */
-        t->legacy = t->asleep = false;
-        sim.woken++;
-    }
     t->ended = run_program(t);
 }
 
 /* ------------------------------------------------------------ schedules */
-
-static uint32_t legacy_wake(void *arg, uint64_t addr, uint32_t count, uint32_t bitset)
-{
-    uint32_t woken = 0;
-
-    (void)arg;
-    for (int i = 0; i < sim.threads && woken < count; i++) {
-        struct thread *t = &sim.thread[i];
-
-        if (t->legacy && !t->legacy_word && t->w.addr == addr && (t->w.bitset & bitset)) {
-            t->legacy_word = 1;
-            woken++;
-        }
-    }
-    return woken;
-}
-
-/* Some threads of the master sleep in the host's kernel when it all begins. */
-static int make_legacy(void)
-{
-    int count = 0;
-
-    for (int i = 0; i < sim.threads; i++) {
-        struct thread *t = &sim.thread[i];
-
-        if (t->node == 0 && below(4) == 0) {
-            t->legacy = t->asleep = true;
-            t->w.addr = address(below(sim.words));
-            t->w.bitset = UINT32_MAX;
-            t->blocked = &t->legacy_word;
-            dq_futex_master_legacy(sim.master, t->w.addr);
-            count++;
-        }
-    }
-    return count;
-}
 
 static void make_threads(void)
 {
@@ -566,7 +524,7 @@ static void make_threads(void)
         (struct thread){.id = MAX_THREADS, .node = below(sim.nodes), .ended = true};
 }
 
-static int set_up(uint64_t seed)
+static void set_up(uint64_t seed)
 {
     sim.random = seed;
     sim.failure[0] = '\0';
@@ -584,11 +542,9 @@ static int set_up(uint64_t seed)
     }
     sim.master = dq_futex_master_new(sim.nodes, &sim_ops, NULL);
     dq_futex_node_set_master(sim.node[0], dq_futex_master_message, sim.master);
-    dq_futex_master_set_legacy_wake(sim.master, legacy_wake, NULL);
     make_threads();
     trace("program %d, %d nodes, %d threads, %u shards, %u idle, streak %u", sim.program, sim.nodes,
           sim.threads, sim.limits.shards, sim.limits.idle, sim.limits.streak);
-    return sim.program == CHAOS ? make_legacy() : 0;
 }
 
 static void tear_down(void)
@@ -643,7 +599,7 @@ static bool step(void)
     return true;
 }
 
-static void check_end(int legacy)
+static void check_end(void)
 {
     size_t known = 0;
 
@@ -663,7 +619,7 @@ static void check_end(int legacy)
         }
         known += here;
     }
-    if (dq_futex_master_addresses(sim.master) > known + legacy) {
+    if (dq_futex_master_addresses(sim.master) > known) {
         fail("the master remembers addresses that no node knows");
     }
 }
@@ -681,8 +637,9 @@ static bool all_ended(void)
 /* True: no fault seen. */
 static bool run_schedule(uint64_t seed)
 {
-    int legacy = set_up(seed), sweeps = 0;
+    int sweeps = 0;
 
+    set_up(seed);
     while (!sim.failure[0]) {
         if (sim.step > MAX_STEPS) {
             fail("no end after %d steps", MAX_STEPS);
@@ -694,7 +651,7 @@ static bool run_schedule(uint64_t seed)
         }
     }
     if (!sim.failure[0]) {
-        check_end(legacy);
+        check_end();
     }
     tear_down();
     return !sim.failure[0];

@@ -187,22 +187,30 @@ static void test_replay(void)
     pair_clear(&p);
 }
 
-/* An acceptor's hello sent back to it is not one. */
+/* Who knows no secret and sends back what it hears is let in by neither side. */
 static void test_reflection(void)
 {
+    struct dq_hello hello = {.magic = DQ_PROTO_MAGIC,
+                             .version = DQ_PROTO_VERSION,
+                             .role = DQ_ROLE_ACCEPTOR,
+                             .nodes = 3,
+                             .peer = 1,
+                             .build = "b1"};
+    struct dq_verdict v = {.code = DQ_VERDICT_OK};
     struct dq_auth a;
     struct pair p;
     const void *out;
-    struct dq_hello hello;
 
     pair_init(&p);
-    run(&p, 1000);
-    g_assert_cmpint(dq_auth_open(&a, &p.a_cfg), ==, 0);
-    dq_auth_feed(&a, p.to_a->data, 128);
-    g_assert_cmpuint(dq_auth_take(&a, &out), ==, sizeof(hello));
-    memcpy(&hello, out, sizeof(hello));
     g_assert_cmpint(dq_auth_open(&a, &p.a_cfg), ==, 0);
     g_assert_cmpint(dq_auth_feed(&a, &hello, sizeof(hello)), ==, DQ_AUTH_STRANGER);
+
+    g_assert_cmpint(dq_auth_open(&a, &p.c_cfg), ==, 0);
+    g_assert_cmpuint(dq_auth_take(&a, &out), ==, sizeof(struct dq_hello));
+    g_assert_cmpint(dq_auth_feed(&a, &hello, sizeof(hello)), ==, DQ_AUTH_MORE);
+    g_assert_cmpuint(dq_auth_take(&a, &out), ==, sizeof(v.mac));
+    memcpy(v.mac, out, sizeof(v.mac));
+    g_assert_cmpint(dq_auth_feed(&a, &v, sizeof(v)), ==, DQ_AUTH_REFUSED);
     pair_clear(&p);
 }
 
@@ -298,6 +306,34 @@ static void test_number_not_expected(void)
     }
 }
 
+/* A refusal cannot be turned into a welcome on its way. */
+static void test_verdict_is_proved(void)
+{
+    const uint64_t taken = 3;
+    const void *out;
+    struct dq_verdict v;
+    struct dq_auth c, a;
+    size_t length;
+    struct pair p;
+
+    pair_init(&p);
+    p.a_cfg.taken = &taken;
+    g_assert_cmpint(dq_auth_open(&c, &p.c_cfg), ==, 0);
+    g_assert_cmpint(dq_auth_open(&a, &p.a_cfg), ==, 0);
+    length = dq_auth_take(&c, &out);
+    g_assert_cmpint(dq_auth_feed(&a, out, length), ==, DQ_AUTH_MORE);
+    length = dq_auth_take(&a, &out);
+    g_assert_cmpint(dq_auth_feed(&c, out, length), ==, DQ_AUTH_MORE);
+    length = dq_auth_take(&c, &out);
+    g_assert_cmpint(dq_auth_feed(&a, out, length), ==, DQ_AUTH_STRANGER);
+    g_assert_cmpuint(dq_auth_take(&a, &out), ==, sizeof(v));
+    memcpy(&v, out, sizeof(v));
+    g_assert_cmpuint(v.code, ==, DQ_VERDICT_PLACE);
+    v.code = DQ_VERDICT_OK;
+    g_assert_cmpint(dq_auth_feed(&c, &v, sizeof(v)), ==, DQ_AUTH_REFUSED);
+    pair_clear(&p);
+}
+
 static void test_first_wrong_byte(void)
 {
     struct dq_hello good = {.magic = DQ_PROTO_MAGIC, .version = 1, .role = DQ_ROLE_CONNECTOR};
@@ -391,6 +427,7 @@ int main(int argc, char **argv)
     g_test_add_func("/auth/wrong-count", test_wrong_count);
     g_test_add_func("/auth/later-version", test_later_version);
     g_test_add_func("/auth/number-not-expected", test_number_not_expected);
+    g_test_add_func("/auth/verdict-is-proved", test_verdict_is_proved);
     g_test_add_func("/auth/first-wrong-byte", test_first_wrong_byte);
     g_test_add_func("/auth/random-bytes", test_random_bytes);
     g_test_add_func("/auth/bad-configurations", test_bad_configurations);

@@ -172,7 +172,13 @@ static uint32_t wake(int k, uint64_t addr, uint32_t count, uint32_t bitset)
 
 static bool commit(int k, struct dq_futex_waiter *w)
 {
-    return dq_futex_node_commit(members[k].futex, w);
+    struct dq_futex_request r;
+
+    if (dq_futex_node_commit(members[k].futex, w, &r)) {
+        return true;
+    }
+    dq_futex_request_wait(&r);
+    return false;
 }
 
 static bool leave(int k, struct dq_futex_waiter *w)
@@ -415,37 +421,6 @@ static void test_forgets(void)
     cluster_down();
 }
 
-static uint32_t legacy_sleepers;
-static uint32_t legacy_wake(void *arg, uint64_t addr, uint32_t count, uint32_t bitset)
-{
-    uint32_t woken = MIN(count, legacy_sleepers);
-
-    g_assert_true(arg == &legacy_sleepers && addr == 64 && bitset == ALL);
-    legacy_sleepers -= woken;
-    return woken;
-}
-
-static void test_legacy(void)
-{
-    struct dq_futex_waiter w;
-
-    cluster_up();
-    legacy_sleepers = 3;
-    dq_futex_master_set_legacy_wake(master, legacy_wake, &legacy_sleepers);
-    dq_futex_master_legacy(master, 64);
-    dq_futex_master_legacy(master, 64);
-    put(0, &w, 64, ALL);
-    g_assert_cmpuint(wake(2, 64, 1, ALL), ==, 1);
-    g_assert_cmpuint(wake(0, 64, 2, ALL), ==, 2); /* one here, one in the kernel */
-    g_assert_true(leave(0, &w));
-    g_assert_cmpuint(wake(0, 64, INT_MAX, ALL), ==, 1);
-    g_assert_cmpuint(wake(1, 64, INT_MAX, ALL), ==, 0); /* node 0 says that it is idle */
-    g_assert_cmpuint(dq_futex_master_addresses(master), ==, 1);
-    dq_futex_master_set_legacy_wake(master, NULL, NULL);
-    g_assert_cmpuint(dq_futex_master_addresses(master), ==, 0);
-    cluster_down();
-}
-
 /* -------------------------------------------------------- threads */
 
 static struct {
@@ -650,11 +625,7 @@ static void test_process(void)
     members[0].futex = NULL;
     dq_futex_init(&ops, NULL);
     dq_futex_master_open(1, &ops, NULL);
-    dq_futex_set_legacy_wake(legacy_wake, &legacy_sleepers);
-    dq_futex_legacy(64);
     start_loop(0);
-    legacy_sleepers = 1;
-    g_assert_cmpuint(dq_futex_wake(64, 2, ALL), ==, 1);
     dq_futex_enter(&w, 64, ALL);
     g_assert_true(dq_futex_commit(&w));
     g_assert_cmpuint(dq_futex_wake(64, INT_MAX, ALL), ==, 1);
@@ -688,7 +659,6 @@ int main(int argc, char **argv)
     g_test_add_func("/futex/disturbed", test_disturbed);
     g_test_add_func("/futex/fair", test_fair);
     g_test_add_func("/futex/forgets", test_forgets);
-    g_test_add_func("/futex/legacy", test_legacy);
     g_test_add_data_func("/futex/mutex", &dq_futex_limits, test_mutex);
     g_test_add_data_func("/futex/mutex/tight", &tight, test_mutex);
     g_test_add_data_func("/futex/condition", &dq_futex_limits, test_condition);

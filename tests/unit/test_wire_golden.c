@@ -36,8 +36,11 @@ static const struct dq_msg_mask a_dq_msg_mask = {
     .tid = 0x04030201, .zero = 0x08070605, .mask = 0x100f0e0d0c0b0a09};
 static const struct dq_msg_futex a_dq_msg_futex = {.addr = 0x0807060504030201,
                                                    .cookie = 0x100f0e0d0c0b0a09,
-                                                   .count = 0x14131211,
-                                                   .bitset = 0x18171615};
+                                                   .to = 0x1817161514131211,
+                                                   .count = 0x1c1b1a19,
+                                                   .bitset = 0x201f1e1d,
+                                                   .moves = 0x24232221,
+                                                   .zero = 0x28272625};
 
 /*
  * Header and fixed body of each message in the order of the table, with the least that may
@@ -77,13 +80,17 @@ static const struct {
     {"TAKE", "080000001b000000", 8},
     {"EXIT", "080000001c000000", 8},
     {"MOVE", "080000001d000000", 8},
-    {"FUTEX_REGISTER", "180000001e000000", 24},
-    {"FUTEX_REGISTERED", "180000001f000000", 24},
-    {"FUTEX_REVOKE", "1800000020000000", 24},
-    {"FUTEX_REVOKED", "1800000021000000", 24},
-    {"FUTEX_WAKE", "1800000022000000", 24},
-    {"FUTEX_WOKEN", "1800000023000000", 24},
-    {"END", "0800000024000000", 8},
+    {"FUTEX_REGISTER", "280000001e000000", 40},
+    {"FUTEX_REGISTERED", "280000001f000000", 40},
+    {"FUTEX_REVOKE", "2800000020000000", 40},
+    {"FUTEX_REVOKED", "2800000021000000", 40},
+    {"FUTEX_HOLD", "2800000022000000", 40},
+    {"FUTEX_HELD", "2800000023000000", 40},
+    {"FUTEX_MOVE", "2800000024000000", 40},
+    {"FUTEX_MOVED", "2800000025000000", 40},
+    {"FUTEX_WAKE", "2800000026000000", 40},
+    {"FUTEX_WOKEN", "2800000027000000", 40},
+    {"END", "0800000028000000", 8},
 };
 
 static void hex_of(char *to, const void *bytes, size_t length)

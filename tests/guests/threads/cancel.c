@@ -13,7 +13,7 @@ static pthread_barrier_t gate;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t never = PTHREAD_COND_INITIALIZER;
 static atomic_int cleaned, held_off;
-static sem_t cancelled;
+static sem_t cancelled[THREADS];
 
 static void clean(void *arg)
 {
@@ -55,7 +55,7 @@ static void *worker(void *arg)
         }
     case 3:
         CHECK(pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &old) == 0);
-        guest_sem_wait(&cancelled);
+        guest_sem_wait(&cancelled[(intptr_t)arg]);
         atomic_fetch_add(&held_off, 1);
         CHECK(pthread_setcancelstate(old, NULL) == 0);
         pthread_testcancel();
@@ -70,14 +70,16 @@ int main(void)
     pthread_t threads[THREADS];
     void *result;
 
-    CHECK(sem_init(&cancelled, 0, 0) == 0);
+    for (int i = 0; i < THREADS; i++) {
+        CHECK(sem_init(&cancelled[i], 0, 0) == 0);
+    }
     CHECK(pthread_barrier_init(&gate, NULL, THREADS + 1) == 0);
     guest_start(threads, THREADS, worker);
     pthread_barrier_wait(&gate);
     for (int i = 0; i < THREADS; i++) {
         CHECK(pthread_cancel(threads[i]) == 0);
         if (i % 4 == 3) {
-            CHECK(sem_post(&cancelled) == 0);
+            CHECK(sem_post(&cancelled[i]) == 0);
         }
     }
     for (int i = 0; i < THREADS; i++) {

@@ -1,0 +1,59 @@
+#!/bin/bash
+# What reaches a program from outside, with real nodes: arguments, environment, standard input and
+# output byte for byte, and the placement that was asked for.
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck source=tests/e2e/lib.sh
+. "$(dirname "$0")/lib.sh"
+need_build
+cd "$SCRATCH" || exit 1
+mark=$$-outside
+
+# Both emulators with the same options and arguments, and the same input.
+both() { # NAME N ARGUMENT...
+    local name=$1 nodes=$2 plain_status status
+    shift 2
+    run_marked $mark 20 "$QEMU_PLAIN" "$@" <input >plain.out 2>plain.err
+    plain_status=$?
+    run_marked $mark 20 "$DQEMU_LAUNCH" -n "$nodes" "$@" <input >out 2>err
+    status=$?
+    if [ $status = $plain_status ] && cmp plain.out out >diagnosis 2>&1 &&
+        cmp plain.err err >>diagnosis 2>&1 && check_none_left $mark >>diagnosis; then
+        pass "$name on $(plural "$nodes" node)"
+    else
+        { echo "status $status, plain $plain_status"; cat diagnosis; head -n 20 err; } |
+            fail "$name on $(plural "$nodes" node)"
+    fi
+}
+
+guest=$GUESTS/echo_all
+for n in 1 3; do
+    : >input
+    both "arguments" $n "$guest" one 'two words' '' '*' -n --stats
+    WORD=inherited both "the environment" $n "$guest"
+    WORD=inherited both "-U" $n -U WORD "$guest"
+    both "-E" $n -E WORD=given "$guest"
+    both "-0" $n -0 another-name "$guest"
+    # All values of a byte, and more than any buffer holds.
+    for ((i = 0; i < 256; i++)); do printf '%b' "\\0$(printf %o "$i")"; done >bytes
+    for ((i = 0; i < 1500; i++)); do cat bytes; done >input
+    both "standard input and output" $n "$guest"
+done
+
+threads() { # the numbers of threads on nodes 0, 1 and 2
+    jq -c '[.nodes[].threads]' stats
+}
+
+placed() { # NAME POLICY JQ-CONDITION
+    if run_marked $mark 20 "$DQEMU_LAUNCH" -n 3 --placement "$2" --stats=stats -- "$GUESTS/barrier" \
+        </dev/null >out 2>err && jq -e "[.nodes[].threads] | $3" stats >/dev/null; then
+        pass "$1"
+    else
+        { threads; cat err; } | fail "$1"
+    fi
+}
+
+placed "spread: nine threads, three to each node" spread '. == [3, 3, 3]'
+placed "pack: all threads run" pack 'add == 9'
+placed "master-only: all on node 0" master-only '. == [9, 0, 0]'
+echo "1..$point"
+[ "$failed" = 0 ]

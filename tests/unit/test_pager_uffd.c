@@ -1,0 +1,232 @@
+/*
+ * What the pager relies on the kernel for: installs, protection, and reading of pages in every
+ * condition that a guest can bring about.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <glib.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "dqemu/uffd.h"
+
+#define PAGE 4096u
+#define PAGES 64u
+
+static uint8_t *memory;
+static uint8_t bytes[PAGE];
+
+static uintptr_t at(unsigned page)
+{
+    return (uintptr_t)memory + (size_t)page * PAGE;
+}
+
+static uint8_t *host(unsigned page)
+{
+    return (uint8_t *)at(page);
+}
+
+/* Fresh memory, of which the given pages have been touched before all is registered. */
+static void set_up(unsigned touched, int protection)
+{
+    memory = mmap(NULL, (size_t)PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+                  -1, 0);
+    g_assert(memory != MAP_FAILED);
+    for (unsigned i = 0; i < touched; i++) {
+        memset(host(i), 'a', PAGE);
+    }
+    g_assert_cmpint(mprotect(memory, (size_t)PAGES * PAGE, protection), ==, 0);
+    g_assert_cmpint(dq_uffd_register(at(0), (size_t)PAGES * PAGE), ==, 0);
+}
+
+static void tear_down(void)
+{
+    munmap(memory, (size_t)PAGES * PAGE);
+}
+
+static bool is_filled(const uint8_t *page, uint8_t with)
+{
+    for (unsigned i = 0; i < PAGE; i++) {
+        if (page[i] != with) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The next fault, which must come. */
+static struct uffd_msg next_fault(void)
+{
+    struct pollfd p = {.fd = dq_uffd_fd(), .events = POLLIN};
+    struct uffd_msg m;
+
+    do {
+        g_assert_cmpint(poll(&p, 1, 10000), ==, 1);
+    } while (dq_uffd_events(&m, 1) == 0);
+    g_assert_cmpint(m.event, ==, UFFD_EVENT_PAGEFAULT);
+    return m;
+}
+
+static void test_forbidden_memory(void)
+{
+    set_up(0, PROT_NONE);
+    memset(bytes, 'x', PAGE);
+    dq_uffd_copy(at(3), bytes, false);
+    dq_uffd_zero(at(4), 2, true, false);
+    memset(bytes, 0, PAGE);
+    g_assert_true(dq_uffd_read(at(3), bytes));
+    g_assert_true(is_filled(bytes, 'x'));
+    mprotect(memory, (size_t)PAGES * PAGE, PROT_READ);
+    g_assert_true(is_filled(host(3), 'x') && is_filled(host(4), 0) && is_filled(host(5), 0));
+    tear_down();
+}
+
+static void test_present_already(void)
+{
+    set_up(4, PROT_READ | PROT_WRITE);
+    memset(bytes, 'x', PAGE);
+    dq_uffd_copy(at(0), bytes, true);
+    g_assert_true(is_filled(host(0), 'x'));
+    dq_uffd_zero(at(1), 5, true, false); /* 1 to 3 are present */
+    dq_uffd_zero(at(2), 1, true, true);
+    g_assert_true(is_filled(host(1), 'a') && is_filled(host(3), 'a'));
+    g_assert_true(is_filled(host(4), 0) && is_filled(host(5), 0));
+    tear_down();
+}
+
+static void test_absent(void)
+{
+    set_up(2, PROT_READ | PROT_WRITE);
+    memset(bytes, 'x', PAGE);
+    g_assert_false(dq_uffd_read(at(9), bytes));
+    g_assert_true(is_filled(bytes, 0));
+    dq_uffd_protect(at(9));
+    dq_uffd_unprotect(at(9));
+    dq_uffd_discard(at(9));
+    dq_uffd_discard(at(0));
+    g_assert_false(dq_uffd_read(at(0), bytes));
+    g_assert_true(dq_uffd_read(at(1), bytes));
+    tear_down();
+    dq_uffd_discard(at(1));
+    g_assert_false(dq_uffd_read(at(1), bytes));
+}
+
+static void test_not_ours(void)
+{
+    set_up(0, PROT_READ | PROT_WRITE);
+    g_assert_true(mmap(host(8), 8 * PAGE, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == host(8));
+    memset(host(8), 'k', PAGE);
+    memset(bytes, 'x', PAGE);
+    dq_uffd_copy(at(8), bytes, true);
+    dq_uffd_zero(at(8), 1, true, true);
+    dq_uffd_protect(at(8));
+    dq_uffd_unprotect(at(8));
+    g_assert_true(is_filled(host(8), 'k'));
+    /* a run from memory of ours into memory that is not */
+    dq_uffd_zero(at(6), 4, true, false);
+    g_assert_true(dq_uffd_read(at(6), bytes) && dq_uffd_read(at(7), bytes));
+    g_assert_true(is_filled(host(8), 'k'));
+    tear_down();
+}
+
+static gpointer write_to(gpointer page)
+{
+    *(volatile uint8_t *)page = 'w';
+    return NULL;
+}
+
+static void test_faults(void)
+{
+    struct uffd_msg m;
+    GThread *t;
+
+    set_up(1, PROT_READ | PROT_WRITE);
+    dq_uffd_protect(at(0));
+    t = g_thread_new("writer", write_to, host(0));
+    m = next_fault();
+    g_assert_cmphex(m.arg.pagefault.address & ~(uint64_t)(PAGE - 1), ==, at(0));
+    g_assert_true(m.arg.pagefault.flags & UFFD_PAGEFAULT_FLAG_WP);
+    g_assert_true(dq_uffd_read(at(0), bytes) && bytes[0] == 'a');
+    dq_uffd_unprotect(at(0));
+    g_thread_join(t);
+    g_assert_cmpint(*host(0), ==, 'w');
+
+    t = g_thread_new("writer", write_to, host(5));
+    m = next_fault();
+    g_assert_true(m.arg.pagefault.flags & UFFD_PAGEFAULT_FLAG_WRITE);
+    g_assert_false(m.arg.pagefault.flags & UFFD_PAGEFAULT_FLAG_WP);
+    memset(bytes, 'x', PAGE);
+    dq_uffd_copy(at(5), bytes, true);
+    g_thread_join(t);
+    g_assert_true(host(5)[0] == 'w' && host(5)[1] == 'x');
+    tear_down();
+}
+
+static gpointer read_zeroes(gpointer page)
+{
+    int fd = open("/dev/zero", O_RDONLY | O_CLOEXEC);
+    ssize_t n = read(fd, page, PAGE);
+
+    close(fd);
+    return GSIZE_TO_POINTER((gsize)n);
+}
+
+static void test_kernel_faults(void)
+{
+    GThread *t;
+
+    set_up(0, PROT_READ | PROT_WRITE);
+    t = g_thread_new("reader", read_zeroes, host(2));
+    next_fault();
+    memset(bytes, 'x', PAGE);
+    dq_uffd_copy(at(2), bytes, true);
+    g_assert_cmpuint(GPOINTER_TO_SIZE(g_thread_join(t)), ==, PAGE);
+    g_assert_true(is_filled(host(2), 0));
+    tear_down();
+}
+
+static void add_run(void *arg, uintptr_t start, size_t pages)
+{
+    g_string_append_printf(arg, "%u+%u ", (unsigned)((start - at(0)) / PAGE), (unsigned)pages);
+}
+
+static void test_present(void)
+{
+    GString *runs = g_string_new(NULL);
+
+    set_up(0, PROT_READ | PROT_WRITE);
+    dq_uffd_zero(at(2), 3, true, true);
+    dq_uffd_zero(at(9), 1, true, true);
+    mprotect(host(9), PAGE, PROT_NONE);
+    g_assert_cmpint(dq_uffd_present(at(0), (size_t)PAGES * PAGE, add_run, runs), ==, 0);
+    g_assert_cmpstr(runs->str, ==, "2+3 9+1 ");
+    g_string_free(runs, TRUE);
+    tear_down();
+}
+
+int main(int argc, char **argv)
+{
+    int err;
+
+    g_test_init(&argc, &argv, NULL);
+    alarm(60);
+    err = dq_uffd_open();
+    if (err == -EPERM) {
+        g_print("1..0 # SKIP userfaultfd is not permitted here\n");
+        return 0;
+    }
+    g_assert_cmpint(err, ==, 0);
+    g_test_add_func("/uffd/forbidden_memory", test_forbidden_memory);
+    g_test_add_func("/uffd/present_already", test_present_already);
+    g_test_add_func("/uffd/absent", test_absent);
+    g_test_add_func("/uffd/not_ours", test_not_ours);
+    g_test_add_func("/uffd/faults", test_faults);
+    g_test_add_func("/uffd/kernel_faults", test_kernel_faults);
+    g_test_add_func("/uffd/present", test_present);
+    return g_test_run();
+}
