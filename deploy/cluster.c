@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "deploy/family.h"
 #include "deploy/say.h"
 #include "deploy/spawn.h"
 
@@ -56,6 +57,9 @@ void dq_cluster_prepare(struct dq_cluster *run, struct dq_launch *launch)
         dq_say_die(DQ_STATUS_FAULT, "signalfd: %s; raise the limits of open files or memory",
                    g_strerror(errno));
     }
+    if (run->nodes > 1) {
+        dq_family_open();
+    }
 }
 
 void dq_cluster_free(struct dq_cluster *run)
@@ -92,6 +96,7 @@ static void fail(struct dq_cluster *run, int status, const char *format, ...)
     va_end(args);
     dq_say("%s", text);
     g_free(text);
+    run->failed = true;
     decide(run, status, g_get_monotonic_time());
 }
 
@@ -391,6 +396,21 @@ static void follow_stop(struct dq_cluster *run)
     signal_all(run, 0, SIGCONT);
 }
 
+/* Also what the guest has orphaned, which this process has adopted. */
+static void reap(struct dq_cluster *run)
+{
+    int status;
+    pid_t pid;
+
+    while ((pid = waitpid(-1, &status, WNOHANG | WUNTRACED)) > 0) {
+        for (int i = 0; i < run->nodes; i++) {
+            if (run->members[i].pid == pid && !run->members[i].ended) {
+                dq_member_changed(&run->members[i], status);
+            }
+        }
+    }
+}
+
 static void read_signals(struct dq_cluster *run)
 {
     struct signalfd_siginfo info;
@@ -400,9 +420,7 @@ static void read_signals(struct dq_cluster *run)
             pass_on(run, &info);
         }
     }
-    for (int i = 0; i < run->nodes; i++) {
-        dq_member_look(&run->members[i]);
-    }
+    reap(run);
     if (run->members[0].stop_signal != 0) {
         follow_stop(run);
     }
@@ -438,9 +456,8 @@ static void expire(struct dq_cluster *run)
     }
     if (run->decided && now >= run->kill_at) {
         signal_all(run, 0, SIGKILL);
-        for (int i = 0; i < run->nodes; i++) {
-            dq_member_look(&run->members[i]);
-        }
+        run->left = run->failed ? dq_family_kill() : 0;
+        reap(run);
     }
 }
 
@@ -457,7 +474,8 @@ static bool all_ended(const struct dq_cluster *run)
 static bool is_over(const struct dq_cluster *run)
 {
     return run->decided &&
-           (all_ended(run) || g_get_monotonic_time() >= run->kill_at + STUCK_MS * MS);
+           ((all_ended(run) && run->left == 0) ||
+            g_get_monotonic_time() >= run->kill_at + STUCK_MS * MS);
 }
 
 /* Milliseconds until something is due; -1: nothing is. */

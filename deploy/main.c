@@ -13,6 +13,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "deploy/limits.h"
 #include "deploy/options.h"
 #include "deploy/permission.h"
 #include "deploy/program.h"
@@ -116,6 +117,7 @@ int main(int argc, char **argv)
         show_emulator_help(&options, node_binary);
     }
     if (options.nodes > 1) {
+        dq_limits_check(options.nodes);
         dq_permission_check();
     }
     FILE *file = open_stats(options.stats ? options.stats_file : NULL);

@@ -254,19 +254,15 @@ void dq_member_read(struct dq_member *m)
 
 /* ---- the process ---- */
 
-void dq_member_look(struct dq_member *m)
+void dq_member_changed(struct dq_member *m, int wait_status)
 {
-    int status;
-
-    while (m->pid > 0 && !m->ended && waitpid(m->pid, &status, WNOHANG | WUNTRACED) == m->pid) {
-        if (WIFSTOPPED(status)) {
-            m->stop_signal = WSTOPSIG(status);
-        } else {
-            m->ended = true;
-            m->wait_status = status;
-            dq_member_read(m);
-            hang_up(m);
-        }
+    if (WIFSTOPPED(wait_status)) {
+        m->stop_signal = WSTOPSIG(wait_status);
+    } else {
+        m->ended = true;
+        m->wait_status = wait_status;
+        dq_member_read(m);
+        hang_up(m);
     }
 }
 

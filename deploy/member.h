@@ -68,8 +68,8 @@ void dq_member_send_go(struct dq_member *m);
 /* Take in what the member has said; closes the channel at its end. */
 void dq_member_read(struct dq_member *m);
 
-/* Look whether the process has ended or stopped, and read its last words. */
-void dq_member_look(struct dq_member *m);
+/* waitpid() has told this of its process: it has ended (its last words are read) or stopped. */
+void dq_member_changed(struct dq_member *m, int wait_status);
 
 /* Send it a signal, if it is there. */
 void dq_member_signal(struct dq_member *m, int signal);

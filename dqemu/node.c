@@ -9,6 +9,7 @@
 #include <event2/event.h>
 #include <fcntl.h>
 #include <glib.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -89,15 +90,70 @@ static int least_descriptor(void)
     return (int)MAX((rlim_t)3, MIN(limit.rlim_cur, (rlim_t)1024) / 2);
 }
 
+/*
+ * Which descriptors are ours, a bit each; atomic, since the pager and file mappings open some
+ * while guest threads run. Ours are below this number unless the guest itself had filled the
+ * table up to it.
+ */
+#define MOST_OWN 4096
+static uint64_t own[MOST_OWN / 64];
+
+bool dq_node_owns_fd(int fd)
+{
+    return fd >= 0 && fd < MOST_OWN &&
+           __atomic_load_n(&own[fd / 64], __ATOMIC_ACQUIRE) >> fd % 64 & 1;
+}
+
+int dq_node_next_own_fd(unsigned from)
+{
+    for (unsigned fd = from; fd < MOST_OWN; fd++) {
+        if (dq_node_owns_fd((int)fd)) {
+            return (int)fd;
+        }
+    }
+    return -1;
+}
+
+static void own_descriptor(int fd)
+{
+    if (fd >= 0 && fd < MOST_OWN) {
+        __atomic_fetch_or(&own[fd / 64], UINT64_C(1) << fd % 64, __ATOMIC_RELEASE);
+    }
+}
+
 int dq_node_high_fd(int fd)
 {
     int high = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, least_descriptor());
 
-    if (high < 0) {
-        return fd;
+    if (high >= 0) {
+        close(fd);
+        fd = high;
     }
-    close(fd);
-    return high;
+    own_descriptor(fd);
+    return fd;
+}
+
+/* All descriptors that are open, as in `own`. */
+static void list_descriptors(uint64_t *open)
+{
+    memset(open, 0, sizeof(own));
+    for (int fd = 0; fd < MOST_OWN; fd++) {
+        if (fcntl(fd, F_GETFD) >= 0) {
+            open[fd / 64] |= UINT64_C(1) << fd % 64;
+        }
+    }
+}
+
+/* What has been opened since `before` was listed, and the control channel. */
+static void own_since(const uint64_t *before)
+{
+    uint64_t now[MOST_OWN / 64];
+
+    list_descriptors(now);
+    for (int i = 0; i < MOST_OWN / 64; i++) {
+        __atomic_fetch_or(&own[i], now[i] & ~before[i], __ATOMIC_RELEASE);
+    }
+    own_descriptor(dq_control_fd());
 }
 
 /*
@@ -179,8 +235,8 @@ static void peer_closed(int peer, const char *why)
         _exit(0);
     }
     if (node.self == 0 && !__atomic_load_n(&node.ending, __ATOMIC_ACQUIRE)) {
-        dq_node_fail("node %d (%s) was lost: %s; see what ended it there, then run again", peer,
-                     address_of(peer), why);
+        dq_control_lost(peer, why);
+        _exit(125);
     }
 }
 
@@ -333,12 +389,14 @@ static void watch_launcher(void)
 }
 
 /*
- * Guest threads use all the processor time there is, and wait for this one when they fault:
- * it runs little and often. Both requests are wishes: the first needs a privilege, the second
- * (a short time slice, so that a wake-up preempts) Linux 6.12.
+ * Guest threads use all the processor time there is, and wait for this one when they fault,
+ * here and on other nodes: it runs little and often, and must preempt them. The lowest
+ * real-time priority does that; without the privilege, what the fair scheduler offers (a
+ * short time slice, so that a wake-up preempts; Linux 6.12).
  */
 static void hurry(void)
 {
+    const struct sched_param lowest = {.sched_priority = sched_get_priority_min(SCHED_FIFO)};
     struct {
         uint32_t size, policy;
         uint64_t flags;
@@ -347,6 +405,9 @@ static void hurry(void)
         uint64_t slice_ns, deadline, period;
     } wish = {.size = sizeof(wish), .slice_ns = 100000};
 
+    if (sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &lowest) == 0) {
+        return;
+    }
     setpriority(PRIO_PROCESS, 0, -20);
     wish.nice = getpriority(PRIO_PROCESS, 0);
     syscall(SYS_sched_setattr, 0, &wish, 0);
@@ -415,10 +476,10 @@ static int listen_here(const struct dq_config *cfg)
     int err = node.wire->listen(node.transport, cfg->bind, &port);
 
     if (err) {
-        dq_control_error(125,
-                         "node %d cannot listen at %s port %u: %s; choose another address or "
-                         "port",
-                         cfg->node, cfg->bind, cfg->port, g_strerror(-err));
+        dq_control_error(125, "node %d cannot listen at %s port %u: %s; %s", cfg->node, cfg->bind,
+                         cfg->port, g_strerror(-err),
+                         err == -EMFILE || err == -ENFILE ? "raise the limit of open files"
+                                                          : "choose another address or port");
         return err;
     }
     return dq_control_listening(cfg->bind, port);
@@ -490,6 +551,7 @@ static int go(void)
 
 int dq_node_open(const struct dq_config *cfg, const struct dq_node_ops *ops, void *ctx)
 {
+    uint64_t before[MOST_OWN / 64];
     int *low;
     int err;
 
@@ -500,9 +562,11 @@ int dq_node_open(const struct dq_config *cfg, const struct dq_node_ops *ops, voi
     if (cfg->nodes == 1) {
         return 0;
     }
+    list_descriptors(before);
     low = occupy_low();
     err = open_all(cfg);
     release_low(low);
+    own_since(before);
     return err ? err : go();
 }
 
@@ -520,6 +584,7 @@ void dq_node_forked(void)
         return;
     }
     __atomic_store_n(&node.live, false, __ATOMIC_RELEASE);
+    memset(own, 0, sizeof(own));
     dq_control_forked();
     node.wire->forked(node.transport);
     /* The base's epoll instance is the parent's too: close it, and tell the base nothing. */

@@ -70,6 +70,14 @@ void dq_node_ending(void);
 /* In a forked child: it is a plain emulator from now on. Closes what the node held. */
 void dq_node_forked(void);
 
+/*
+ * Is this one of the descriptors that the node itself has open? The guest must not close or
+ * replace it. Any thread; never blocks.
+ */
+bool dq_node_owns_fd(int fd);
+/* The least of them that is not below `from`; -1: none. */
+int dq_node_next_own_fd(unsigned from);
+
 /* ---------------------------------------------------------------- pager */
 
 /*

@@ -29,6 +29,7 @@ struct call {
 /* The gathering before a fork. */
 struct gather {
     uint64_t homes; /* a bit per node that has not listed all */
+    bool missing;   /* a home has named a page that is not here */
     GArray *runs;
     struct dq_want want;
 };
@@ -218,6 +219,22 @@ int dq_pager_own(uint64_t start, uint64_t length)
 
 /* ---- gathering ---- */
 
+/*
+ * A home lists what it has promised to another node, even if it is still here: what leaves
+ * only after the thaw. So it is the cache that knows.
+ */
+static bool is_missing(const struct dq_run *runs, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        for (uint64_t p = runs[i].page; p < runs[i].page + runs[i].count; p++) {
+            if (dq_cache_state(dq_pager.cache, p) == DQ_INVALID) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 static int on_listed(int from, uint64_t more, const struct dq_run *runs, size_t n)
 {
     struct gather *g = range.gather;
@@ -232,6 +249,7 @@ static int on_listed(int from, uint64_t more, const struct dq_run *runs, size_t 
         }
     }
     g_array_append_vals(g->runs, runs, (guint)n);
+    g->missing |= is_missing(runs, n);
     if (!more) {
         g->homes &= ~bit;
     }
@@ -253,7 +271,6 @@ static void post_gather(void *arg)
     dq_assert(!range.gather);
     range.gather = g;
     g->homes = everybody();
-    dq_cache_freeze(dq_pager.cache);
     /*
      * A home counts this node among the holders from the moment it serves its request, so a
      * page that is on its way here is in no home's list.
@@ -262,17 +279,36 @@ static void post_gather(void *arg)
     send_range(everybody(), DQ_MSG_LIST, &m);
 }
 
-void dq_pager_gather(void)
+static void post_freeze(void *arg)
 {
-    struct gather g = {.runs = NULL};
+    (void)arg;
+    dq_cache_freeze(dq_pager.cache);
+}
 
-    if (!dq_node_is_live()) {
-        return;
-    }
-    g.runs = g_array_new(FALSE, FALSE, sizeof(struct dq_run));
+/* One round: true if something had been missing. */
+static bool gather_round(void)
+{
+    struct gather g = {.runs = g_array_new(FALSE, FALSE, sizeof(struct dq_run))};
+
     dq_node_post(post_gather, &g);
     dq_gate_wait(&g.want.done);
     g_array_free(g.runs, TRUE);
+    return g.missing;
+}
+
+/*
+ * Threads elsewhere go on meanwhile: one may write a page that nobody had touched, and then
+ * its address into a page that is fetched later. So until a round finds nothing missing. It
+ * ends: what is here stays, and the memory that is mapped (the map stands still) is finite.
+ */
+void dq_pager_gather(void)
+{
+    if (!dq_node_is_live()) {
+        return;
+    }
+    dq_node_post(post_freeze, NULL);
+    while (gather_round()) {
+    }
 }
 
 static void post_thaw(void *arg)

@@ -4,6 +4,8 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "internal.h"
+#include <poll.h>
+#include <sys/mman.h>
 #include "user/guest-base.h"
 #include "user/page-protection.h"
 #include "exec/page-protection.h"
@@ -184,6 +186,69 @@ static int take_control_option(int *argc, char **argv)
     return fd;
 }
 
+/*
+ * A slave has the master's options, and QEMU would complain of them on every node. What a slave
+ * says while QEMU reads them goes to `words`; when it gives up, the master gives up as well and
+ * ends the run: only if the master goes on is it this node's own trouble, and the user hears it.
+ */
+#define MASTER_GIVES_UP_MS 1000
+
+static struct {
+    int words; /* memfd; -1: nothing is held back */
+    int saved_out, saved_err;
+} quiet = {.words = -1};
+
+/* The first line of what QEMU has said here. */
+static char *first_words(void)
+{
+    char text[512];
+    ssize_t n = pread(quiet.words, text, sizeof(text) - 1, 0);
+
+    text[MAX(n, 0)] = 0;
+    text[strcspn(text, "\n")] = 0;
+    return g_strdup(*text ? text : "it gave no reason");
+}
+
+/* exit() before dq_main_slave(). The loop ends the process when the master's connection ends. */
+static void slave_gives_up(void)
+{
+    g_autofree char *text = NULL;
+
+    if (quiet.words < 0) {
+        return;
+    }
+    fflush(stdout);
+    poll(NULL, 0, MASTER_GIVES_UP_MS);
+    text = first_words();
+    dq_control_error(125, "node %d cannot start: %s", dq_config.node, text);
+    _exit(125);
+}
+
+static void slave_be_quiet(void)
+{
+    quiet.saved_out = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+    quiet.saved_err = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
+    quiet.words = memfd_create("dqemu-words", MFD_CLOEXEC);
+    if (quiet.words >= 0) {
+        dup2(quiet.words, STDOUT_FILENO);
+        dup2(quiet.words, STDERR_FILENO);
+        atexit(slave_gives_up);
+    }
+}
+
+static void slave_may_speak(void)
+{
+    if (quiet.words >= 0) {
+        fflush(stdout);
+        dup2(quiet.saved_out, STDOUT_FILENO);
+        dup2(quiet.saved_err, STDERR_FILENO);
+        close(quiet.words);
+        quiet.words = -1;
+    }
+    close(quiet.saved_out);
+    close(quiet.saved_err);
+}
+
 void dq_main_args(int *argc, char **argv)
 {
     static const struct dq_node_ops ops = {
@@ -210,12 +275,30 @@ void dq_main_args(int *argc, char **argv)
     if (dq_node_open(&dq_config, &ops, NULL)) {
         exit(125); /* reported */
     }
+    if (dq_on_slave()) {
+        slave_be_quiet();
+    }
+}
+
+/*
+ * A slave takes no signals: those of the terminal do not reach its process group, and those for
+ * the guest go to the master. SIGTERM and SIGINT can only be meant for this very process: they
+ * end it, and the launcher sees a lost node.
+ */
+static void slave_signals(void)
+{
+    sigset_t set;
+
+    signal(SIGTERM, SIG_DFL);
+    signal(SIGINT, SIG_DFL);
+    sigfillset(&set);
+    sigdelset(&set, SIGTERM);
+    sigdelset(&set, SIGINT);
+    sigprocmask(SIG_SETMASK, &set, NULL);
 }
 
 void dq_main_slave(CPUArchState *env, const char *rtsig_map)
 {
-    sigset_t all;
-
     if (!dq_on_slave()) {
         return;
     }
@@ -224,8 +307,8 @@ void dq_main_slave(CPUArchState *env, const char *rtsig_map)
     syscall_init();
     signal_init(rtsig_map);
     tcg_prologue_init();
-    sigfillset(&all);
-    sigprocmask(SIG_SETMASK, &all, NULL);
+    slave_may_speak();
+    slave_signals();
 
     dq_thread_template(env);
     dq_remote_init(host_interrupt_signal);

@@ -9,6 +9,7 @@
  */
 #include "internal.h"
 #include <sys/prctl.h>
+#include "fd-trans.h"
 #include "master/map.h"
 
 int dq_slave_pid;
@@ -165,6 +166,68 @@ static void post_mask(struct dq_thread *t, TaskState *ts)
     t->posted_mask = mask;
 }
 
+/* ---------------------------------------------------------------- on the master */
+
+static abi_long close_piece(unsigned first, unsigned last, unsigned flags)
+{
+    if (close_range(first, last, flags)) {
+        return errno == EMFILE ? -TARGET_EMFILE : -TARGET_ENOMEM; /* of CLOSE_RANGE_UNSHARE */
+    }
+    if (!(flags & CLOSE_RANGE_CLOEXEC)) {
+        for (unsigned fd = first; fd <= last && fd < target_fd_max; fd++) {
+            fd_trans_unregister(fd);
+        }
+    }
+    return 0;
+}
+
+/* close_range(): what lies between descriptors of ours. True: done. */
+static bool close_around_ours(unsigned first, unsigned last, unsigned flags, abi_long *ret)
+{
+    int ours = dq_node_next_own_fd(first);
+
+    if (ours < 0 || ours > last || (flags & ~(CLOSE_RANGE_UNSHARE | CLOSE_RANGE_CLOEXEC))) {
+        return false;
+    }
+    *ret = 0;
+    while (*ret == 0 && ours >= 0 && ours <= last) {
+        if (ours > first) {
+            *ret = close_piece(first, ours - 1, flags);
+        }
+        first = ours + 1;
+        ours = dq_node_next_own_fd(first);
+    }
+    if (*ret == 0 && first <= last) {
+        *ret = close_piece(first, last, flags);
+    }
+    return true;
+}
+
+/*
+ * Programs close all descriptors that they do not know (daemons, before exec). Ours are not
+ * there for them. True: done.
+ */
+static bool keep_ours(int num, const abi_long arg[8], abi_long *ret)
+{
+    int ours = -1;
+
+    switch (num) {
+    case TARGET_NR_close_range:
+        return close_around_ours(arg[0], arg[1], arg[2], ret);
+    case TARGET_NR_close:
+        ours = arg[0];
+        break;
+#ifdef TARGET_NR_dup2
+    case TARGET_NR_dup2:
+#endif
+    case TARGET_NR_dup3:
+        ours = arg[1];
+        break;
+    }
+    *ret = -TARGET_EBADF;
+    return dq_node_owns_fd(ours);
+}
+
 /* ---------------------------------------------------------------- on every node */
 
 bool dq_syscall_begin(CPUArchState *env, int num, const abi_long arg[8], abi_long *ret)
@@ -176,6 +239,9 @@ bool dq_syscall_begin(CPUArchState *env, int num, const abi_long arg[8], abi_lon
     }
     t = dq_this_thread();
     if (!dq_on_slave()) {
+        if (keep_ours(num, arg, ret)) {
+            return true;
+        }
         if (dq_map_call(num)) {
             dq_map_begin();
         } else if (num == TARGET_NR_exit && t) {

@@ -5,8 +5,10 @@
  *
  * Checked: a wake that finds fewer than it was asked for leaves nobody asleep who slept
  * before it began; it never wakes more; the counts returned add up to the threads woken; a
- * thread that finds another value is not counted; locks exclude; every program ends (no
- * thread sleeps for ever); no message is refused; nothing is remembered of idle addresses.
+ * thread that finds another value is not counted; a requeue moves those, and only those, who
+ * slept when it compared, and from its first effect on they are found where it moved them;
+ * locks exclude; every program ends (no thread sleeps for ever); no message is refused;
+ * nothing is remembered of idle addresses.
  *
  * Planted faults (each one a wrong message or a wrong use) must be found: a test of the test.
  *
@@ -43,8 +45,7 @@
     X(compare, "a requeue compares before it holds the waiters")                                   \
     X(hold, "a node is not held during a requeue")                                                 \
     X(target, "the lease of the address that waiters move to is not ended")                        \
-    X(interest, "a node is not registered for the waiters that moved there")                       \
-    X(move, "a node's waiters do not move, though it says so")
+    X(interest, "a node is not registered for the waiters that moved there")
 
 enum plant {
 #define X(name, help) PLANT_##name,
@@ -83,11 +84,20 @@ struct thread {
     bool timed;              /* or when its time is up */
     bool asleep;             /* has committed and neither left nor been woken */
     bool early;              /* has read the word before it should (a planted fault) */
-    unsigned since; /* the step of the commit, or of the beginning of a wake */
+    unsigned since; /* the step of the commit, or move, or of the beginning of a wake */
+    unsigned read;  /* the step of the last look at the word */
     struct dq_futex_waiter w;
     struct dq_futex_request r;
     uint32_t value, seen, rounds, wakes, bitset;
     int word;
+    /* Its requeue: */
+    struct dq_futex_requeue q;
+    bool moving;              /* has compared; threads are woken and moved now */
+    bool refused;             /* found another value */
+    unsigned effect;          /* the step in which the first one was woken or moved, or 0 */
+    uint32_t moves, expected; /* what it asks for; the value that it compares with */
+    uint32_t did_wake, did_move;
+    int to;
 };
 
 static struct {
@@ -106,6 +116,11 @@ static struct {
     struct thread thread[MAX_THREADS + 1]; /* the last one sweeps */
 
     uint32_t word[MAX_WORDS];
+    /* The last requeue that emptied the queue: no one may sleep who read another value before. */
+    struct {
+        unsigned step;
+        uint32_t value;
+    } cut[MAX_WORDS];
     int tokens, arrived, inside, sections;
     uint32_t returned, woken; /* what wakes returned; who came back woken */
 } sim;
@@ -201,6 +216,18 @@ static bool tamper(int from, int to, unsigned type, struct dq_msg_futex *m)
             return true;
         }
         return false;
+    case PLANT_hold:
+        if (type == DQ_MSG_FUTEX_HOLD && by_master) {
+            push(to, from, DQ_MSG_FUTEX_HELD, m);
+            return true;
+        }
+        return false;
+    case PLANT_target:
+        m->to = type == DQ_MSG_FUTEX_HOLD && by_master ? m->addr : m->to;
+        return false;
+    case PLANT_interest:
+        m->moves = type == DQ_MSG_FUTEX_MOVED && by_master ? 0 : m->moves;
+        return false;
     default:
         return false;
     }
@@ -217,9 +244,67 @@ static void sim_send(void *ctx, int to, unsigned type, const struct dq_msg_futex
 }
 static const struct dq_futex_ops sim_ops = {.send = sim_send};
 
+/* A requeue's effect on the threads, seen from outside. */
+struct before {
+    uint32_t woken[MAX_THREADS];
+    uint64_t addr[MAX_THREADS];
+};
+
+static struct before before_requeue(void)
+{
+    struct before b = {0};
+
+    for (int i = 0; i < sim.threads; i++) {
+        b.woken[i] = sim.thread[i].w.word;
+        b.addr[i] = sim.thread[i].w.addr;
+    }
+    return b;
+}
+
+/* What u's requeue has just done. */
+static void after_requeue(struct thread *u, const struct before *b)
+{
+    for (int i = 0; i < sim.threads; i++) {
+        struct thread *t = &sim.thread[i];
+        bool woken = t->w.word && !b->woken[i], moved = t->w.addr != b->addr[i];
+
+        if (!woken && !moved) {
+            continue;
+        }
+        trace("thread %d %s by thread %d", i, moved ? "is moved" : "is woken", u->id);
+        u->effect = u->effect ? u->effect : sim.step;
+        u->did_wake += woken;
+        u->did_move += moved;
+        if (moved) {
+            t->since = u->effect;
+        }
+        if (!t->asleep || b->addr[i] != address(u->word) || (moved && t->w.addr != address(u->to))) {
+            fail("thread %d is moved or woken by thread %d and should not", i, u->id);
+        }
+        if (t->read > u->read) {
+            fail("thread %d slept only after thread %d had compared", i, u->id);
+        }
+    }
+}
+
+/* Whose requeue of addr it is that moves now. */
+static struct thread *mover(uint64_t addr)
+{
+    for (int i = 0; i < sim.threads; i++) {
+        struct thread *u = &sim.thread[i];
+
+        if (u->moving && !u->q.r.word && address(u->word) == addr) {
+            return u;
+        }
+    }
+    return NULL;
+}
+
 static void deliver(int from, int to)
 {
     struct channel *c = &sim.channel[from][to];
+    struct thread *u = NULL;
+    struct before b = {0};
     struct packet p;
     int ret;
 
@@ -235,7 +320,14 @@ static void deliver(int from, int to)
     c->count--;
     trace("node %d gets %s from %d, cookie %#lx", to, message_name[p.type], from,
           (unsigned long)p.m.cookie);
+    if (p.type == DQ_MSG_FUTEX_MOVE && (p.m.cookie & DQ_FUTEX_BY_MASTER)) {
+        u = mover(p.m.addr);
+        b = before_requeue();
+    }
     ret = dq_futex_node_message(sim.node[to], from, p.type, &p.m);
+    if (u) {
+        after_requeue(u, &b);
+    }
     if (ret) {
         fail("node %d refused %s from %d", to, message_name[p.type], from);
     }
@@ -271,6 +363,7 @@ static void deliver(int from, int to)
 static bool wait_word(struct thread *t, int word, uint32_t bitset)
 {
     struct dq_futex_node *n = sim.node[t->node];
+    bool committed;
 
     BEGIN(t->wait_pc)
     if (!dq_futex_node_enter(n, &t->w, address(word), bitset, &t->r)) {
@@ -278,10 +371,12 @@ static bool wait_word(struct thread *t, int word, uint32_t bitset)
     }
     t->early = sim.plant == PLANT_register;
     t->seen = sim.word[word];
+    t->read = sim.step;
     do {
         YIELD(t->wait_pc);
         if (!t->early) {
             t->seen = sim.word[word];
+            t->read = sim.step;
         }
         t->early = false;
         if (t->seen != t->value) {
@@ -294,8 +389,15 @@ static bool wait_word(struct thread *t, int word, uint32_t bitset)
             return true;
         }
         YIELD(t->wait_pc);
-    } while (!dq_futex_node_commit(n, &t->w) && sim.plant != PLANT_commit);
+        committed = dq_futex_node_commit(n, &t->w, &t->r);
+        if (!committed) {
+            t->blocked = &t->r.word;
+        }
+    } while (!committed && !(sim.plant == PLANT_commit && t->r.word));
     trace("thread %d sleeps on word %d", t->id, word);
+    if (t->read < sim.cut[word].step && t->value != sim.cut[word].value) {
+        fail("thread %d sleeps though a requeue that came after its look is over", t->id);
+    }
     t->asleep = true;
     t->since = sim.step;
     t->blocked = &t->w.word;
@@ -342,6 +444,86 @@ static bool wake_word(struct thread *t, int word, uint32_t count, uint32_t bitse
     END(t->wake_pc)
 }
 
+/* A requeue is over: how many it said, and nobody is passed over who should not be. */
+static void check_requeue(const struct thread *u, bool compare)
+{
+    uint32_t woken = u->q.r.woken, moved = u->q.r.moved;
+
+    trace("thread %d woke %u, moved %u", u->id, woken, moved);
+    sim.returned += woken;
+    if (woken > u->wakes || moved > u->moves || (moved && woken < u->wakes)) {
+        fail("thread %d woke %u and moved %u", u->id, woken, moved);
+    }
+    if (woken != u->did_wake || (u->to != u->word && moved != u->did_move)) {
+        fail("thread %d says that it woke %u and moved %u", u->id, woken, moved);
+    }
+    if (u->to == u->word || (woken == u->wakes && moved == u->moves)) {
+        return;
+    }
+    for (int i = 0; i < sim.threads; i++) {
+        const struct thread *t = &sim.thread[i];
+
+        if (t->asleep && !t->w.word && t->w.addr == address(u->word) &&
+            (t->since < u->since || (compare && t->read < u->read && t->value != u->expected))) {
+            fail("thread %d sleeps on, passed over by the requeue of thread %d", t->id, u->id);
+        }
+    }
+    if (compare) {
+        sim.cut[u->word].step = u->read;
+        sim.cut[u->word].value = u->expected;
+    }
+}
+
+/* u->wakes, u->moves of u->word to u->to; with the comparison if `compare`. */
+static bool requeue_word(struct thread *u, bool compare)
+{
+    struct dq_futex_node *n = sim.node[u->node];
+    struct before b;
+
+    BEGIN(u->wake_pc)
+    u->since = sim.step;
+    u->refused = false;
+    u->effect = u->did_wake = u->did_move = 0;
+    u->seen = sim.word[u->word];
+    u->read = sim.step;
+    trace("thread %d wakes %u of word %d, moves %u to word %d", u->id, u->wakes, u->word, u->moves,
+          u->to);
+    if (!dq_futex_node_requeue_begin(n, &u->q, address(u->word), address(u->to))) {
+        u->blocked = &u->q.r.word;
+    }
+    do {
+        YIELD(u->wake_pc);
+        if (sim.plant != PLANT_compare) {
+            u->seen = sim.word[u->word];
+            u->read = sim.step;
+        }
+        YIELD(u->wake_pc);
+        if (compare && u->seen != u->expected) {
+            trace("thread %d finds another value in word %d", u->id, u->word);
+            u->refused = true;
+            if (!dq_futex_node_requeue_cancel(n, &u->q)) {
+                u->blocked = &u->q.r.word;
+                YIELD(u->wake_pc);
+            }
+            u->wake_pc = 0;
+            return true;
+        }
+        b = before_requeue();
+        if (dq_futex_node_requeue_commit(n, &u->q, u->wakes, u->moves)) {
+            after_requeue(u, &b);
+            break;
+        }
+        u->moving = u->q.done;
+        u->blocked = &u->q.r.word;
+        if (u->moving) {
+            YIELD(u->wake_pc);
+        }
+    } while (!u->q.done);
+    u->moving = false;
+    check_requeue(u, compare);
+    END(u->wake_pc)
+}
+
 static uint32_t exchange(int word, uint32_t value)
 {
     uint32_t old = sim.word[word];
@@ -364,6 +546,22 @@ static bool lock(struct thread *t, int word)
             CALL(t->lock_pc, wait_word(t, word, UINT32_MAX));
             YIELD(t->lock_pc);
         }
+    }
+    if (sim.inside++) {
+        fail("thread %d is not alone in the lock", t->id);
+    }
+    END(t->lock_pc)
+}
+
+/* As glibc's for who may have been moved to the lock's queue: it tells of others there. */
+static bool lock_contended(struct thread *t, int word)
+{
+    BEGIN(t->lock_pc)
+    YIELD(t->lock_pc);
+    while (exchange(word, 2) != 0) {
+        t->value = 2;
+        CALL(t->lock_pc, wait_word(t, word, UINT32_MAX));
+        YIELD(t->lock_pc);
     }
     if (sim.inside++) {
         fail("thread %d is not alone in the lock", t->id);
@@ -408,7 +606,7 @@ static bool consume(struct thread *t)
             CALL(t->pc, unlock(t, 0));
             t->value = t->wakes;
             CALL(t->pc, wait_word(t, 1, UINT32_MAX));
-            CALL(t->pc, lock(t, 0));
+            CALL(t->pc, lock_contended(t, 0));
         }
         sim.tokens--;
         CALL(t->pc, unlock(t, 0));
@@ -428,6 +626,29 @@ static bool produce(struct thread *t)
         t->wakes = below(8) ? 1 : INT32_MAX;
         YIELD(t->pc);
         CALL(t->pc, wake_word(t, 1, t->wakes, UINT32_MAX));
+    }
+    END(t->pc)
+}
+
+/* Wake one of those who wait for word 1, move the others to the lock's queue. */
+static bool broadcast(struct thread *t)
+{
+    BEGIN(t->pc)
+    for (; t->rounds > 0; t->rounds--) {
+        CALL(t->pc, lock(t, 0));
+        sim.tokens++;
+        CALL(t->pc, unlock(t, 0));
+        YIELD(t->pc);
+        t->expected = ++sim.word[1];
+        t->word = 1;
+        t->to = 0;
+        t->wakes = 1;
+        t->moves = INT32_MAX;
+        YIELD(t->pc);
+        CALL(t->pc, requeue_word(t, true));
+        if (t->refused) {
+            CALL(t->pc, wake_word(t, 1, INT32_MAX, UINT32_MAX));
+        }
     }
     END(t->pc)
 }
@@ -465,7 +686,19 @@ static bool run_chaos(struct thread *t)
         YIELD(t->pc);
         t->word = below(sim.words);
         t->bitset = below(2) ? UINT32_MAX : 1 + below(3);
-        if (below(2)) {
+        if (below(4) == 0) {
+            t->to = below(sim.words);
+            t->wakes = below(3);
+            t->moves = below(4) ? below(4) : INT32_MAX;
+            t->refused = below(2); /* for the moment: whether to compare */
+            t->expected = sim.word[t->word] + (below(8) == 0);
+            YIELD(t->pc);
+            if (t->refused) {
+                CALL(t->pc, requeue_word(t, true));
+            } else {
+                CALL(t->pc, requeue_word(t, false));
+            }
+        } else if (below(2)) {
             t->value = sim.word[t->word];
             CALL(t->pc, wait_word(t, t->word, t->bitset));
         } else {
@@ -494,6 +727,8 @@ static bool run_program(struct thread *t)
         return run_mutex(t);
     case CONDITION:
         return t->id % 2 ? consume(t) : produce(t);
+    case BROADCAST:
+        return t->id % 2 ? consume(t) : broadcast(t);
     case BARRIER:
         return run_barrier(t);
     default:
@@ -514,7 +749,7 @@ static void make_threads(void)
     uint32_t rounds = 1 + below(4);
 
     sim.threads = 2 + below(MAX_THREADS - 1);
-    if (sim.program == CONDITION) {
+    if (sim.program == CONDITION || sim.program == BROADCAST) {
         sim.threads &= ~1;
     }
     for (int i = 0; i < sim.threads; i++) {
@@ -535,6 +770,7 @@ static void set_up(uint64_t seed)
     sim.limits = (struct dq_futex_limits){1 + below(2), below(3), below(4)};
     memset(sim.channel, 0, sizeof(sim.channel));
     memset(sim.word, 0, sizeof(sim.word));
+    memset(sim.cut, 0, sizeof(sim.cut));
     sim.tokens = sim.arrived = sim.inside = sim.sections = 0;
     sim.returned = sim.woken = 0;
     for (int i = 0; i < sim.nodes; i++) {
