@@ -473,9 +473,8 @@ static bool all_ended(const struct dq_cluster *run)
 
 static bool is_over(const struct dq_cluster *run)
 {
-    return run->decided &&
-           ((all_ended(run) && run->left == 0) ||
-            g_get_monotonic_time() >= run->kill_at + STUCK_MS * MS);
+    return run->decided && ((all_ended(run) && run->left == 0) ||
+                            g_get_monotonic_time() >= run->kill_at + STUCK_MS * MS);
 }
 
 /* Milliseconds until something is due; -1: nothing is. */

@@ -34,8 +34,8 @@ struct dq_cluster {
     bool going;  /* the guest runs, or has run */
     int64_t started, start_limit, time_limit, settled, kill_at;
     bool decided;
-    bool failed;  /* by a fault, which has been told: nothing of the run may live on */
-    int left;     /* then: how many of its processes were alive at the last look */
+    bool failed; /* by a fault, which has been told: nothing of the run may live on */
+    int left;    /* then: how many of its processes were alive at the last look */
     int status;
 };
 

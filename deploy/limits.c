@@ -1,12 +1,16 @@
 /*
  * Limits that are too tight for a run: told before anything is started, because within it they
- * show as connections that never come.
+ * show as connections that never come, or as an emulator that aborts.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "deploy/limits.h"
 
+#include <pthread.h>
+#include <stdbool.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "deploy/say.h"
 
@@ -17,7 +21,10 @@
  */
 #define NODE_FILES 16
 
-void dq_limits_check(int nodes)
+/* Of a node before it runs anything: main, loop, worker, and one of the emulator's own. */
+#define NODE_THREADS 4
+
+static void check_files(int nodes)
 {
     const rlim_t least = 2 * (NODE_FILES + (rlim_t)nodes);
     struct rlimit limit;
@@ -28,4 +35,57 @@ void dq_limits_check(int nodes)
                    "(ulimit -n), or use fewer nodes",
                    (int)limit.rlim_cur, nodes, (int)least);
     }
+}
+
+static void *stay(void *unused)
+{
+    for (;;) {
+        pause();
+    }
+    return unused;
+}
+
+/* In a child: can there be so many threads beside this one? */
+static bool have_threads(int count)
+{
+    pthread_attr_t attr;
+    pthread_t thread;
+
+    pthread_attr_init(&attr);
+    pthread_attr_setstacksize(&attr, 64 * 1024);
+    while (count > 0 && pthread_create(&thread, &attr, stay, NULL) == 0) {
+        count--;
+    }
+    return count == 0;
+}
+
+/*
+ * The limit counts what the user runs anywhere, and containers and privileges have their say:
+ * only trying tells.
+ */
+static void check_threads(int nodes)
+{
+    const int need = NODE_THREADS * nodes;
+    struct rlimit limit;
+    int status = 1;
+
+    if (getrlimit(RLIMIT_NPROC, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY) {
+        return;
+    }
+    pid_t pid = fork();
+    if (pid == 0) {
+        _exit(have_threads(need - 1) ? 0 : 1);
+    }
+    if (pid < 0 || waitpid(pid, &status, 0) != pid || status != 0) {
+        dq_say_die(DQ_STATUS_FAULT,
+                   "the limit of processes, %lld, leaves no room for the %d threads of %d nodes; "
+                   "raise it (ulimit -u), end other programs of this user, or use fewer nodes",
+                   (long long)limit.rlim_cur, need, nodes);
+    }
+}
+
+void dq_limits_check(int nodes)
+{
+    check_files(nodes);
+    check_threads(nodes);
 }

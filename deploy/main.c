@@ -111,6 +111,7 @@ int main(int argc, char **argv)
     struct dq_launch launch = {.options = &options};
 
     fill_standard_descriptors();
+    signal(SIGCHLD, SIG_DFL); /* ignored ones could not be waited for */
     dq_options_read(&options, argc, argv);
     char *node_binary = find_node_binary(&options);
     if (!options.program) {
@@ -123,7 +124,6 @@ int main(int argc, char **argv)
     FILE *file = open_stats(options.stats ? options.stats_file : NULL);
     launch.node_binary = node_binary;
     make_secret(launch.secret);
-    signal(SIGCHLD, SIG_DFL); /* ignored ones could not be waited for */
     dq_cluster_prepare(&run, &launch);
     int status = report(&run, file, dq_cluster_run(&run));
     dq_cluster_free(&run);

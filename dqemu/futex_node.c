@@ -409,8 +409,7 @@ static int registered(struct dq_futex_node *n, struct shard *s, const struct dq_
 }
 
 /* The request that `answer` answers: it is answered (whoever calls sets its word). */
-static struct dq_futex_request *take(struct shard *s, unsigned answer,
-                                     const struct dq_msg_futex *m)
+static struct dq_futex_request *take(struct shard *s, unsigned answer, const struct dq_msg_futex *m)
 {
     struct dq_futex_request **at = &s->asking, *r;
 

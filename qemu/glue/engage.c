@@ -38,8 +38,8 @@ static struct image_info slave_info;
 
 struct host_range {
     abi_ulong start, length; /* guest addresses */
-    int prot;     /* the host's */
-    off_t offset; /* in the file */
+    int prot;                /* the host's */
+    off_t offset;            /* in the file */
     bool file;
     bool shared; /* with others; or the kernel's own for another reason */
 };
@@ -148,7 +148,8 @@ static void *move_aside(void *mapping, abi_ulong len)
     void *source = mremap(mapping, len, len, MREMAP_MAYMOVE | MREMAP_DONTUNMAP);
 
     if (source == MAP_FAILED && errno == EINVAL) { /* before Linux 5.13 */
-        void *place = mmap(NULL, len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        void *place =
+            mmap(NULL, len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         source = place == MAP_FAILED
                      ? MAP_FAILED
                      : mremap(mapping, len, len, MREMAP_MAYMOVE | MREMAP_FIXED, place);
@@ -215,9 +216,10 @@ static void make_all_anonymous(GArray *ranges)
         }
         err = make_anonymous(&g_array_index(ranges, struct host_range, i));
         if (err) {
-            dq_control_error(125, "cannot copy a file mapping of %" PRIu64 " MiB: %s; give "
-                                  "this machine more memory", (uint64_t)inside >> 20,
-                             strerror(-err));
+            dq_control_error(125,
+                             "cannot copy a file mapping of %" PRIu64 " MiB: %s; give "
+                             "this machine more memory",
+                             (uint64_t)inside >> 20, strerror(-err));
             _exit(125);
         }
     }
@@ -339,8 +341,10 @@ void dq_globals_apply(const void *data, size_t length)
     const struct globals *g = data;
 
     if (length != sizeof(*g) || g->info_size != sizeof(g->info)) {
-        dq_control_error(125, "node %d: the master's globals have another size; install the same "
-                              "dqemu on every node", dq_config.node);
+        dq_control_error(125,
+                         "node %d: the master's globals have another size; install the same "
+                         "dqemu on every node",
+                         dq_config.node);
         _exit(125);
     }
     default_sigreturn = g->sigreturn;
@@ -363,7 +367,8 @@ static void engage_locked(void)
         _exit(125); /* reported */
     }
     /* translate anew: with CF_PARALLEL, and through dq_translate_begin() */
-    CPU_FOREACH(cpu) {
+    CPU_FOREACH(cpu)
+    {
         tcg_cflags_set(cpu, CF_PARALLEL);
     }
     tb_flush(thread_cpu);

@@ -103,8 +103,10 @@ static void forbid_host(abi_ulong start, abi_ulong len, bool foreign, void *arg)
     if (mmap(host, len, PROT_NONE, MAP_FIXED | MAP_ANONYMOUS | MAP_PRIVATE | MAP_NORESERVE, -1,
              0) != host ||
         dq_pager_register(start, len)) {
-        dq_control_error(125, "cannot reserve guest memory again: %s; too many mappings? raise "
-                              "vm.max_map_count", strerror(errno));
+        dq_control_error(125,
+                         "cannot reserve guest memory again: %s; too many mappings? raise "
+                         "vm.max_map_count",
+                         strerror(errno));
         _exit(125);
     }
 }
@@ -477,8 +479,10 @@ static abi_long remap(abi_ulong old_addr, abi_ulong old_size, abi_ulong new_size
         }
         if (!foreign && guest_range_valid_untagged(old_addr, new_size) &&
             page_check_range_empty(old_addr + old_size, old_addr + new_size - 1)) {
-            return extend(old_addr + old_size, new_size - old_size, page_flags)
-                       ? old_addr : (abi_ulong)-1;
+            if (!extend(old_addr + old_size, new_size - old_size, page_flags)) {
+                return -1;
+            }
+            return old_addr;
         }
         if (!(flags & MREMAP_MAYMOVE)) {
             errno = ENOMEM;
@@ -620,8 +624,10 @@ void dq_map_apply(const struct dq_msg_map *m)
     int prot = 0, flags = 0;
 
     if (!guest_range_valid_untagged(m->start, m->length) || !m->length) {
-        dq_control_error(125, "node %d: the master maps outside the guest's memory; install the "
-                              "same dqemu on every node", dq_config.node);
+        dq_control_error(125,
+                         "node %d: the master maps outside the guest's memory; install the "
+                         "same dqemu on every node",
+                         dq_config.node);
         _exit(125);
     }
     switch (m->op) {

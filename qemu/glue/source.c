@@ -147,7 +147,7 @@ static void insert(abi_ulong start, abi_ulong last, char *host)
     interval_tree_insert(&s->node, &sources);
 }
 
-static void delete(struct source *s)
+static void take_out(struct source *s)
 {
     interval_tree_remove(&s->node, &sources);
     g_free(s);
@@ -161,7 +161,7 @@ static void split(abi_ulong at)
     if (s && s->node.start < at && s->node.last >= at) {
         struct source whole = *s;
 
-        delete(s);
+        take_out(s);
         insert(whole.node.start, at - 1, whole.host);
         insert(at, whole.node.last, whole.host + (at - whole.node.start));
     }
@@ -199,7 +199,7 @@ void dq_source_forget(abi_ulong start, abi_ulong len)
     split(start + len);
     while ((s = first_in(start, start + len - 1))) {
         munmap(s->host, s->node.last - s->node.start + 1);
-        delete(s);
+        take_out(s);
     }
 }
 
@@ -215,7 +215,7 @@ void dq_source_move(abi_ulong start, abi_ulong len, abi_ulong to)
     while ((s = first_in(start, start + len - 1))) {
         struct source old = *s;
 
-        delete(s);
+        take_out(s);
         insert(old.node.start - start + to, old.node.last - start + to, old.host);
     }
 }
@@ -245,11 +245,16 @@ void dq_source_each(abi_ulong start, abi_ulong len,
 
     while (start < end) {
         struct source *s = first_in(start, end - 1);
-        abi_ulong to = MIN(end - 1, s ? s->node.start <= start ? s->node.last : s->node.start - 1
-                                      : end - 1) + 1;
+        const char *from = NULL;
+        abi_ulong to = end;
 
-        fn(start, to - start, s && s->node.start <= start ? s->host + (start - s->node.start)
-                                                          : NULL);
+        if (s && s->node.start <= start) {
+            from = s->host + (start - s->node.start);
+            to = MIN(end, s->node.last + 1);
+        } else if (s) {
+            to = s->node.start;
+        }
+        fn(start, to - start, from);
         start = to;
     }
 }
@@ -300,8 +305,10 @@ static void write_page(abi_ulong addr, const char *page)
             return;
         }
     } while (errno == EIO && dq_engaged);
-    dq_control_error(125, "cannot write to guest memory: %s; this is a fault of dqemu or of the "
-                          "kernel", strerror(errno));
+    dq_control_error(125,
+                     "cannot write to guest memory: %s; this is a fault of dqemu or of the "
+                     "kernel",
+                     strerror(errno));
     _exit(125);
 }
 

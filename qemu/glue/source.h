@@ -64,8 +64,8 @@ void dq_source_each(abi_ulong start, abi_ulong len,
 void dq_source_copy(void *to, const void *from, abi_ulong len);
 
 /*
- * The range has the content of its source again. Whoever reads it meanwhile sees what was
- * there before or what is there then. Blocks, without any lock.
+ * The range has the content of its source again; zeroes where the file has become shorter.
+ * Whoever reads it meanwhile sees what was there before or what is there then. Blocks.
  */
 void dq_source_restore(abi_ulong start, abi_ulong len, const void *source);
 

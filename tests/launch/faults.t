@@ -91,5 +91,11 @@ kill -KILL "$pid"
 join_background 2 2>/dev/null
 check "nor behind wrappers that fork" test ! -s left
 
+# What the guest has forked ends with a failed run, and outlives any end of its own (status.t).
+fault "a daemon of the guest when a slave is killed" 'node 2 (127.0.0.1) was lost: killed by signal 9; *' \
+    -n 3 ./prog 0@run:daemon=daemon1 0@run:hang 2@run:kill=9
+fault "a daemon of the guest when node 0 finds a fault" 'all is lost' \
+    -n 3 ./prog 0@run:daemon=daemon2 '0@run:error=125,all is lost'
+
 expect "slaves that hang at the end are ended" 0 '' '' -n 3 ./prog 1@run:deaf 2@run:ignore=15
 done_testing

@@ -84,8 +84,8 @@ struct thread {
     bool timed;              /* or when its time is up */
     bool asleep;             /* has committed and neither left nor been woken */
     bool early;              /* has read the word before it should (a planted fault) */
-    unsigned since; /* the step of the commit, or move, or of the beginning of a wake */
-    unsigned read;  /* the step of the last look at the word */
+    unsigned since;          /* the step of the commit, or move, or of the beginning of a wake */
+    unsigned read;           /* the step of the last look at the word, or of the move */
     struct dq_futex_waiter w;
     struct dq_futex_request r;
     uint32_t value, seen, rounds, wakes, bitset;
@@ -173,6 +173,18 @@ static uint64_t address(int word)
 
 /* ------------------------------------------------------------- channels */
 
+/* The master has done the requeue of a thread of `node`: what happens now is another's. */
+static void end_move(int node, const struct dq_msg_futex *m)
+{
+    for (int i = 0; i < sim.threads; i++) {
+        struct thread *u = &sim.thread[i];
+
+        if (u->node == node && address(u->word) == m->addr && u->q.r.cookie == m->cookie) {
+            u->moving = false;
+        }
+    }
+}
+
 static void push(int from, int to, unsigned type, const struct dq_msg_futex *m)
 {
     struct channel *c = &sim.channel[from][to];
@@ -183,6 +195,9 @@ static void push(int from, int to, unsigned type, const struct dq_msg_futex *m)
     }
     trace("node %d -> %d: %s addr %#lx cookie %#lx count %u bits %#x", from, to, message_name[type],
           (unsigned long)m->addr, (unsigned long)m->cookie, m->count, m->bitset);
+    if (type == DQ_MSG_FUTEX_MOVED) {
+        end_move(to, m);
+    }
     c->packet[(c->first + c->count++) % CHANNEL] = (struct packet){type, *m};
 }
 
@@ -275,14 +290,15 @@ static void after_requeue(struct thread *u, const struct before *b)
         u->effect = u->effect ? u->effect : sim.step;
         u->did_wake += woken;
         u->did_move += moved;
-        if (moved) {
-            t->since = u->effect;
-        }
-        if (!t->asleep || b->addr[i] != address(u->word) || (moved && t->w.addr != address(u->to))) {
+        if (!t->asleep || b->addr[i] != address(u->word) ||
+            (moved && t->w.addr != address(u->to))) {
             fail("thread %d is moved or woken by thread %d and should not", i, u->id);
         }
         if (t->read > u->read) {
             fail("thread %d slept only after thread %d had compared", i, u->id);
+        }
+        if (moved) { /* as if it had come to sleep there */
+            t->since = t->read = u->effect;
         }
     }
 }
@@ -293,7 +309,7 @@ static struct thread *mover(uint64_t addr)
     for (int i = 0; i < sim.threads; i++) {
         struct thread *u = &sim.thread[i];
 
-        if (u->moving && !u->q.r.word && address(u->word) == addr) {
+        if (u->moving && address(u->word) == addr) {
             return u;
         }
     }
@@ -519,7 +535,6 @@ static bool requeue_word(struct thread *u, bool compare)
             YIELD(u->wake_pc);
         }
     } while (!u->q.done);
-    u->moving = false;
     check_requeue(u, compare);
     END(u->wake_pc)
 }
