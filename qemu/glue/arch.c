@@ -41,6 +41,12 @@ bool dq_arch_prctl_is_local(abi_long option)
     }
 }
 
+/* Allocation tags live beside QEMU's page flags, in the process that runs the thread. */
+bool dq_arch_page_is_masters(int page_flags)
+{
+    return page_flags & PAGE_MTE;
+}
+
 #else
 #error "dqemu does not know this instruction set yet: see qemu/README.md"
 #endif

@@ -314,7 +314,7 @@ static void tell_map(void)
         if (flags & DQ_PAGE_FOREIGN) {
             dq_map_tell(DQ_MAP_FOREIGN, g->start, length, flags);
         } else {
-            dq_map_tell(DQ_MAP_SET, g->start, length, flags | PAGE_RESET);
+            dq_map_tell_private(g->start, length, flags | PAGE_RESET);
             if (dq_pager_own(g->start, length)) {
                 _exit(125); /* reported */
             }

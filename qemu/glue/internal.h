@@ -122,6 +122,9 @@ void dq_arch_syscall_interrupted(CPUArchState *env);
 /* Is this prctl() about registers of the calling thread alone? */
 bool dq_arch_prctl_is_local(abi_long option);
 
+/* Is there more to such a page than its bytes, so that threads must come to the master? */
+bool dq_arch_page_is_masters(int page_flags);
+
 /* ------------------------------------------------------------------ engage.c */
 
 /* The first thread goes elsewhere: share the memory. Takes the exclusive section. */
@@ -133,6 +136,8 @@ void dq_globals_apply(const void *globals, size_t length);
 
 /* MAP, on a slave's worker. */
 void dq_map_apply(const struct dq_msg_map *m);
+/* Tell the others of a private range that is mapped with these flags. With the turn. */
+void dq_map_tell_private(abi_ulong start, abi_ulong len, int page_flags);
 bool dq_map_call(int num); /* is this a system call that changes the map? */
 
 /* ------------------------------------------------------------------ thread.c */

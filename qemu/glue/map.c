@@ -178,13 +178,21 @@ static abi_ulong choose_address(abi_ulong start, abi_ulong len, int flags)
     return start;
 }
 
+/* Private memory is there for every node, or (see arch.c) for threads of the master alone. */
+void dq_map_tell_private(abi_ulong start, abi_ulong len, int page_flags)
+{
+    bool masters = dq_arch_page_is_masters(page_flags);
+
+    dq_map_tell(masters ? DQ_MAP_FOREIGN : DQ_MAP_SET, start, len, page_flags);
+}
+
 static void allow(abi_ulong start, abi_ulong len, int prot, int page_flags)
 {
     mmap_lock();
     mprotect(g2h_untagged(start), len, host_prot(prot));
     page_set_flags(start, start + len - 1, page_flags);
     mmap_unlock();
-    dq_map_tell(DQ_MAP_SET, start, len, page_flags);
+    dq_map_tell_private(start, len, page_flags);
     dq_map_wait();
 }
 
@@ -316,8 +324,10 @@ static void protect_kind(abi_ulong start, abi_ulong len, bool foreign, void *arg
         page_set_flags(start, start + len - 1, flags);
     }
     mmap_unlock();
-    if (!p->err) {
-        dq_map_tell(foreign ? DQ_MAP_FOREIGN : DQ_MAP_SET, start, len, flags);
+    if (!p->err && foreign) {
+        dq_map_tell(DQ_MAP_FOREIGN, start, len, flags);
+    } else if (!p->err) {
+        dq_map_tell_private(start, len, flags);
     }
 }
 

@@ -126,6 +126,34 @@ static void serve_syscall(CPUArchState *env, struct dq_thread *t, const struct d
     answer(env, t, ret);
 }
 
+/*
+ * The thread had blocked these signals before the kernel gave them to us, and may have told
+ * other threads so: but its mask was still on the way. The kernel takes them back, for another
+ * thread or to keep (sigpending() and sigwait() ask the kernel). All signals are blocked here,
+ * since host_signal_handler() took one down.
+ */
+static void give_back_blocked(TaskState *ts)
+{
+    for (int sig = 1; sig <= TARGET_NSIG; sig++) {
+        struct emulated_sigtable *k = &ts->sigtab[sig - 1];
+        int host_sig = target_to_host_signal(sig);
+        siginfo_t info = {0};
+
+        if (!k->pending || !sigismember(&ts->signal_mask, host_sig)) {
+            continue;
+        }
+        k->pending = 0;
+        k->info.si_code = sextract32(k->info.si_code, 0, 16); /* without QEMU's type */
+        target_to_host_siginfo(&info, &k->info);
+        info.si_signo = host_sig;
+        if (info.si_code == SI_TKILL) {
+            syscall(SYS_rt_tgsigqueueinfo, getpid(), ts->ts_tid, host_sig, &info);
+        } else {
+            syscall(SYS_rt_sigqueueinfo, getpid(), host_sig, &info);
+        }
+    }
+}
+
 static void serve_mask(struct dq_thread *t, TaskState *ts, const struct dq_mail *m)
 {
     const struct dq_msg_mask *s = (const void *)m->body;
@@ -137,7 +165,10 @@ static void serve_mask(struct dq_thread *t, TaskState *ts, const struct dq_mail 
         sigdelset(&set, SIGSEGV);
         sigdelset(&set, SIGBUS);
         sigprocmask(SIG_SETMASK, &set, NULL);
-    } /* else all are blocked until the thread has asked */
+    } else {
+        give_back_blocked(ts);
+        /* what is left is for the thread, which has been told and will ask */
+    }
 }
 
 static void serve_take(CPUArchState *env, struct dq_thread *t, TaskState *ts,

@@ -314,7 +314,7 @@ const char *cluster_error(struct cluster *c, int node)
 
     do {
         read_line(c->control[node], line, sizeof(line));
-    } while (line[0] && !strstr(line, "\"error\""));
+    } while (line[0] && !strstr(line, "\"error\"") && !strstr(line, "\"lost\""));
     return line;
 }
 
