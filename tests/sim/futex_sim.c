@@ -97,6 +97,8 @@ struct thread {
     unsigned effect;          /* the step in which the first one was woken or moved, or 0 */
     uint32_t moves, expected; /* what it asks for; the value that it compares with */
     uint32_t did_wake, did_move;
+    bool in_requeue;
+    bool robbed; /* of a thread that slept when it compared, by a call that began later */
     int to;
 };
 
@@ -259,13 +261,13 @@ static void sim_send(void *ctx, int to, unsigned type, const struct dq_msg_futex
 }
 static const struct dq_futex_ops sim_ops = {.send = sim_send};
 
-/* A requeue's effect on the threads, seen from outside. */
+/* The effect of a call on the threads, seen from outside. */
 struct before {
     uint32_t woken[MAX_THREADS];
     uint64_t addr[MAX_THREADS];
 };
 
-static struct before before_requeue(void)
+static struct before look_before(void)
 {
     struct before b = {0};
 
@@ -274,6 +276,19 @@ static struct before before_requeue(void)
         b.addr[i] = sim.thread[i].w.addr;
     }
     return b;
+}
+
+/* Thread `id` has been woken or moved away by a call that began in step `since`. */
+static void rob(int id, uint64_t addr, unsigned since)
+{
+    for (int i = 0; i < sim.threads; i++) {
+        struct thread *u = &sim.thread[i];
+
+        if (u->in_requeue && address(u->word) == addr && since > u->read &&
+            sim.thread[id].since < u->read) {
+            u->robbed = true;
+        }
+    }
 }
 
 /* What u's requeue has just done. */
@@ -297,8 +312,21 @@ static void after_requeue(struct thread *u, const struct before *b)
         if (t->read > u->read) {
             fail("thread %d slept only after thread %d had compared", i, u->id);
         }
+        if (u->to != u->word) {
+            rob(i, b->addr[i], u->since);
+        }
         if (moved) { /* as if it had come to sleep there */
             t->since = t->read = u->effect;
+        }
+    }
+}
+
+/* What t's wake has done at once. */
+static void after_wake(const struct thread *t, const struct before *b)
+{
+    for (int i = 0; i < sim.threads; i++) {
+        if (sim.thread[i].w.word && !b->woken[i]) {
+            rob(i, b->addr[i], t->since);
         }
     }
 }
@@ -338,7 +366,7 @@ static void deliver(int from, int to)
           (unsigned long)p.m.cookie);
     if (p.type == DQ_MSG_FUTEX_MOVE && (p.m.cookie & DQ_FUTEX_BY_MASTER)) {
         u = mover(p.m.addr);
-        b = before_requeue();
+        b = look_before();
     }
     ret = dq_futex_node_message(sim.node[to], from, p.type, &p.m);
     if (u) {
@@ -449,10 +477,16 @@ static void check_wake(const struct thread *waker, uint64_t addr, uint32_t count
 
 static bool wake_word(struct thread *t, int word, uint32_t count, uint32_t bitset)
 {
+    struct before b;
+    bool done;
+
     BEGIN(t->wake_pc)
     t->since = sim.step;
     trace("thread %d wakes %u of word %d", t->id, count, word);
-    if (!dq_futex_node_wake(sim.node[t->node], address(word), count, bitset, &t->r)) {
+    b = look_before();
+    done = dq_futex_node_wake(sim.node[t->node], address(word), count, bitset, &t->r);
+    after_wake(t, &b);
+    if (!done) {
         t->blocked = &t->r.word;
         YIELD(t->wake_pc);
     }
@@ -476,6 +510,9 @@ static void check_requeue(const struct thread *u, bool compare)
     if (u->to == u->word || (woken == u->wakes && moved == u->moves)) {
         return;
     }
+    if (u->robbed) {
+        fail("thread %d should have woken or moved a thread, but another call did", u->id);
+    }
     for (int i = 0; i < sim.threads; i++) {
         const struct thread *t = &sim.thread[i];
 
@@ -498,7 +535,8 @@ static bool requeue_word(struct thread *u, bool compare)
 
     BEGIN(u->wake_pc)
     u->since = sim.step;
-    u->refused = false;
+    u->refused = u->robbed = false;
+    u->in_requeue = true;
     u->effect = u->did_wake = u->did_move = 0;
     u->seen = sim.word[u->word];
     u->read = sim.step;
@@ -512,11 +550,13 @@ static bool requeue_word(struct thread *u, bool compare)
         if (sim.plant != PLANT_compare) {
             u->seen = sim.word[u->word];
             u->read = sim.step;
+            u->robbed = false;
         }
         YIELD(u->wake_pc);
         if (compare && u->seen != u->expected) {
             trace("thread %d finds another value in word %d", u->id, u->word);
             u->refused = true;
+            u->in_requeue = false;
             if (!dq_futex_node_requeue_cancel(n, &u->q)) {
                 u->blocked = &u->q.r.word;
                 YIELD(u->wake_pc);
@@ -524,7 +564,7 @@ static bool requeue_word(struct thread *u, bool compare)
             u->wake_pc = 0;
             return true;
         }
-        b = before_requeue();
+        b = look_before();
         if (dq_futex_node_requeue_commit(n, &u->q, u->wakes, u->moves)) {
             after_requeue(u, &b);
             break;
@@ -535,6 +575,7 @@ static bool requeue_word(struct thread *u, bool compare)
             YIELD(u->wake_pc);
         }
     } while (!u->q.done);
+    u->in_requeue = false;
     check_requeue(u, compare);
     END(u->wake_pc)
 }

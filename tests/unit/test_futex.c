@@ -181,6 +181,24 @@ static bool commit(int k, struct dq_futex_waiter *w)
     return false;
 }
 
+/* FUTEX_REQUEUE: the number moved is added to *moved. */
+static uint32_t requeue(int k, uint64_t addr, uint64_t to, uint32_t wakes, uint32_t moves,
+                        uint32_t *moved)
+{
+    struct dq_futex_requeue q;
+
+    if (!dq_futex_node_requeue_begin(members[k].futex, &q, addr, to)) {
+        dq_futex_request_wait(&q.r);
+    }
+    do {
+        if (!dq_futex_node_requeue_commit(members[k].futex, &q, wakes, moves)) {
+            dq_futex_request_wait(&q.r);
+        }
+    } while (!q.done);
+    *moved += q.r.moved;
+    return q.r.woken;
+}
+
 static bool leave(int k, struct dq_futex_waiter *w)
 {
     return dq_futex_node_leave(members[k].futex, w);
@@ -421,6 +439,116 @@ static void test_forgets(void)
     cluster_down();
 }
 
+static void test_requeue(void)
+{
+    struct dq_futex_waiter w[2 * NODES];
+    uint32_t moved = 0;
+    int woken = 0;
+
+    cluster_up();
+    g_assert_cmpuint(requeue(1, 64, 128, 3, 3, &moved), ==, 0);
+    g_assert_cmpuint(moved, ==, 0);
+    for (int i = 0; i < 2 * NODES; i++) {
+        put(i % NODES, &w[i], 64, i ? ALL : 2);
+    }
+    g_assert_cmpuint(requeue(1, 64, 128, 1, 3, &moved), ==, 1);
+    g_assert_cmpuint(moved, ==, 3);
+    g_assert_cmpuint(requeue(2, 64, 128, 0, INT_MAX, &moved), ==, 0);
+    g_assert_cmpuint(moved, ==, 7);
+    g_assert_cmpuint(wake(3, 64, INT_MAX, ALL), ==, 0);
+    for (int i = 0; i < 2 * NODES; i++) {
+        woken += w[i].word;
+    }
+    g_assert_cmpint(woken, ==, 1);
+    woken = 0;
+    for (int i = 0; i < 2; i++) { /* those who do not wait for the wake */
+        woken += leave(i, &w[i]);
+    }
+    g_assert_cmpint(woken, <=, 1);
+    g_assert_cmpuint(wake(3, 128, INT_MAX, ALL), ==, 5 + woken);
+    for (int i = 2; i < 2 * NODES; i++) {
+        g_assert_true(leave(i % NODES, &w[i]));
+    }
+    cluster_down();
+}
+
+/* Where the lease is, without a message; if something happens meanwhile, with messages. */
+static void test_requeue_here(void)
+{
+    struct dq_futex_waiter w[3], other;
+    struct dq_futex_requeue q;
+    uint32_t moved = 0;
+    unsigned before;
+
+    cluster_up();
+    put(2, &other, 128, ALL);
+    put(2, &w[0], 64, ALL);
+    put(2, &w[1], 64, ALL);
+    before = atomic_load(&messages);
+    g_assert_cmpuint(requeue(2, 64, 128, 1, 5, &moved), ==, 1);
+    g_assert_cmpuint(moved, ==, 1);
+    g_assert_true(leave(2, &w[0]));
+    g_assert_cmpuint(wake(2, 128, 2, ALL), ==, 2);
+    g_assert_true(leave(2, &w[1]));
+    g_assert_true(leave(2, &other));
+    g_assert_cmpuint(atomic_load(&messages), ==, before);
+
+    g_assert_true(dq_futex_node_requeue_begin(members[2].futex, &q, 64, 128));
+    g_assert_true(dq_futex_node_requeue_cancel(members[2].futex, &q));
+    g_assert_true(dq_futex_node_requeue_begin(members[2].futex, &q, 64, 128));
+    put(2, &w[2], 64, ALL);
+    g_assert_false(dq_futex_node_requeue_commit(members[2].futex, &q, 0, 5));
+    dq_futex_request_wait(&q.r);
+    g_assert_false(q.done);
+    g_assert_false(dq_futex_node_requeue_commit(members[2].futex, &q, 0, 5));
+    dq_futex_request_wait(&q.r);
+    g_assert_true(q.done);
+    g_assert_cmpuint(q.r.moved, ==, 1);
+    g_assert_cmpuint(wake(2, 64, 5, ALL), ==, 0);
+    g_assert_false(leave(2, &w[2]));
+    cluster_down();
+}
+
+static void test_requeue_to_itself(void)
+{
+    struct dq_futex_waiter w[NODES];
+    uint32_t moved = 0;
+
+    cluster_up();
+    for (int k = 0; k < NODES; k++) {
+        put(k, &w[k], 64, ALL);
+    }
+    g_assert_cmpuint(requeue(3, 64, 64, 1, 2, &moved), ==, 1);
+    g_assert_cmpuint(moved, ==, 2);
+    g_assert_cmpuint(wake(1, 64, INT_MAX, ALL), ==, NODES - 1);
+    cluster_down();
+}
+
+/* Who is about to sleep while a requeue compares waits, and reads again. */
+static void test_requeue_holds(void)
+{
+    struct dq_futex_waiter sleeper, reader;
+    struct dq_futex_request r;
+    struct dq_futex_requeue q;
+
+    cluster_up();
+    put(1, &sleeper, 64, ALL);
+    enter(1, &reader, 64, ALL);
+    if (!dq_futex_node_requeue_begin(members[2].futex, &q, 64, 128)) {
+        dq_futex_request_wait(&q.r);
+    }
+    g_assert_false(dq_futex_node_commit(members[1].futex, &reader, &r));
+    g_assert_cmpuint(r.word, ==, 0);
+    g_assert_false(dq_futex_node_requeue_cancel(members[2].futex, &q));
+    dq_futex_request_wait(&q.r);
+    dq_futex_request_wait(&r);
+    while (!commit(1, &reader)) {
+    }
+    g_assert_cmpuint(wake(3, 128, INT_MAX, ALL), ==, 0);
+    g_assert_cmpuint(wake(3, 64, INT_MAX, ALL), ==, 2);
+    cluster_down();
+}
+
 /* -------------------------------------------------------- threads */
 
 static struct {
@@ -562,6 +690,58 @@ static void test_wake_or_time_limit(const void *limits)
     cluster_down();
 }
 
+/* Waiters are moved to and fro while they give up: each is woken or not, but never lost. */
+static atomic_uint shuttle[2];
+static void *wait_and_be_moved(void *arg)
+{
+    int i = (intptr_t)arg, k = i % NODES;
+
+    for (int round = 0; round < ROUNDS; round++) {
+        if (futex_wait(k, &shuttle[(i + round) % 2], 0, 20000 + 5000 * (round % 8)) == 0) {
+            atomic_fetch_add(&timed_woken, 1);
+        }
+    }
+    atomic_fetch_add(&timed_ended, 1);
+    return NULL;
+}
+
+struct mover {
+    int node, from;
+    uint32_t woken, moved;
+};
+
+static void *move_often(void *arg)
+{
+    struct mover *m = arg;
+
+    while (atomic_load(&timed_ended) < THREADS) {
+        m->woken += requeue(m->node, address(&shuttle[m->from]), address(&shuttle[!m->from]),
+                            m->from, 3, &m->moved);
+    }
+    return NULL;
+}
+
+static void test_moved_to_and_fro(const void *limits)
+{
+    struct mover movers[3] = {{.node = 1}, {.node = 2, .from = 1}, {.node = 2}};
+    pthread_t threads[3];
+    uint32_t woken = 0;
+
+    cluster_up_with(limits);
+    atomic_store(&timed_ended, 0);
+    atomic_store(&timed_woken, 0);
+    for (int i = 0; i < 3; i++) {
+        g_assert_cmpint(pthread_create(&threads[i], NULL, move_often, &movers[i]), ==, 0);
+    }
+    run_threads(wait_and_be_moved);
+    for (int i = 0; i < 3; i++) {
+        pthread_join(threads[i], NULL);
+        woken += movers[i].woken;
+    }
+    g_assert_cmpuint(woken, ==, atomic_load(&timed_woken));
+    cluster_down();
+}
+
 /* ---------------------------------------------- messages that cannot come */
 
 static void swallow(void *ctx, int to, unsigned type, const struct dq_msg_futex *m)
@@ -581,6 +761,8 @@ static void test_node_refuses(void)
 
     g_assert_cmpint(dq_futex_node_message(n, 0, DQ_MSG_FUTEX_REGISTERED, &m), ==, -EPROTO);
     g_assert_cmpint(dq_futex_node_message(n, 0, DQ_MSG_FUTEX_WOKEN, &m), ==, -EPROTO);
+    g_assert_cmpint(dq_futex_node_message(n, 0, DQ_MSG_FUTEX_HELD, &m), ==, -EPROTO);
+    g_assert_cmpint(dq_futex_node_message(n, 0, DQ_MSG_FUTEX_MOVED, &m), ==, -EPROTO);
     g_assert_cmpint(dq_futex_node_message(n, 1, DQ_MSG_FUTEX_REVOKE, &m), ==, -EPROTO);
     g_assert_cmpint(dq_futex_node_message(n, 0, DQ_MSG_END, &m), ==, -EPROTO);
     /* for a master, which this node is not */
@@ -591,6 +773,7 @@ static void test_node_refuses(void)
     m.count = 4;
     g_assert_cmpint(dq_futex_node_message(n, 0, DQ_MSG_FUTEX_WOKEN, &m), ==, -EPROTO);
     m.count = 3;
+    g_assert_cmpint(dq_futex_node_message(n, 0, DQ_MSG_FUTEX_MOVED, &m), ==, -EPROTO);
     g_assert_cmpint(dq_futex_node_message(n, 0, DQ_MSG_FUTEX_WOKEN, &m), ==, 0);
     g_assert_cmpuint(r.word, ==, 1);
     g_assert_cmpuint(r.woken, ==, 3);
@@ -605,6 +788,9 @@ static void test_master_refuses(void)
 
     g_assert_cmpint(dq_futex_master_message(fm, 1, DQ_MSG_FUTEX_WOKEN, &m), ==, -EPROTO);
     g_assert_cmpint(dq_futex_master_message(fm, 1, DQ_MSG_FUTEX_REVOKED, &m), ==, -EPROTO);
+    g_assert_cmpint(dq_futex_master_message(fm, 1, DQ_MSG_FUTEX_HELD, &m), ==, -EPROTO);
+    g_assert_cmpint(dq_futex_master_message(fm, 1, DQ_MSG_FUTEX_MOVE, &m), ==, -EPROTO);
+    g_assert_cmpint(dq_futex_master_message(fm, 1, DQ_MSG_FUTEX_MOVED, &m), ==, -EPROTO);
     g_assert_cmpint(dq_futex_master_message(fm, 1, DQ_MSG_FUTEX_REGISTER, &m), ==, 0);
     g_assert_cmpint(dq_futex_master_message(fm, 1, DQ_MSG_FUTEX_REGISTER, &m), ==, -EPROTO);
     g_assert_cmpint(dq_futex_master_message(fm, 2, DQ_MSG_FUTEX_REGISTER, &m), ==, 0);
@@ -614,13 +800,21 @@ static void test_master_refuses(void)
     g_assert_cmpint(dq_futex_master_message(fm, 2, DQ_MSG_FUTEX_REVOKED, &m), ==, -EPROTO);
     g_assert_cmpint(dq_futex_master_message(fm, 1, DQ_MSG_FUTEX_REVOKED, &m), ==, 0);
     g_assert_cmpint(dq_futex_master_message(fm, 1, DQ_MSG_FUTEX_REGISTERED, &m), ==, -EPROTO);
-    dq_futex_master_free(fm);
+    m.to = 128; /* not before this requester has been told, nor by another, nor another one's */
+    g_assert_cmpint(dq_futex_master_message(fm, 1, DQ_MSG_FUTEX_HOLD, &m), ==, 0);
+    g_assert_cmpint(dq_futex_master_message(fm, 2, DQ_MSG_FUTEX_MOVE, &m), ==, -EPROTO);
+    m.addr = 128;
+    g_assert_cmpint(dq_futex_master_message(fm, 1, DQ_MSG_FUTEX_MOVE, &m), ==, -EPROTO);
+    m.addr = 64;
+    g_assert_cmpint(dq_futex_master_message(fm, 1, DQ_MSG_FUTEX_MOVE, &m), ==, -EPROTO);
+    dq_futex_master_free(fm); /* with requests, one of them on two addresses */
 }
 
 /* The names that the product uses, with one node that is its own master. */
 static void test_process(void)
 {
     struct dq_futex_waiter w;
+    struct dq_futex_requeue q;
 
     members[0].futex = NULL;
     dq_futex_init(&ops, NULL);
@@ -629,6 +823,16 @@ static void test_process(void)
     dq_futex_enter(&w, 64, ALL);
     g_assert_true(dq_futex_commit(&w));
     g_assert_cmpuint(dq_futex_wake(64, INT_MAX, ALL), ==, 1);
+    g_assert_true(dq_futex_leave(&w));
+    dq_futex_enter(&w, 64, ALL);
+    g_assert_true(dq_futex_commit(&w));
+    dq_futex_requeue_begin(&q, 64, 128);
+    dq_futex_requeue_cancel(&q);
+    dq_futex_requeue_begin(&q, 64, 128);
+    g_assert_true(dq_futex_requeue_commit(&q, 0, 1));
+    g_assert_cmpuint(q.r.moved, ==, 1);
+    g_assert_cmpuint(dq_futex_wake(64, INT_MAX, ALL), ==, 0);
+    g_assert_cmpuint(dq_futex_wake(128, INT_MAX, ALL), ==, 1);
     g_assert_true(dq_futex_leave(&w));
     stop_loop(0);
 }
@@ -659,6 +863,10 @@ int main(int argc, char **argv)
     g_test_add_func("/futex/disturbed", test_disturbed);
     g_test_add_func("/futex/fair", test_fair);
     g_test_add_func("/futex/forgets", test_forgets);
+    g_test_add_func("/futex/requeue", test_requeue);
+    g_test_add_func("/futex/requeue-here", test_requeue_here);
+    g_test_add_func("/futex/requeue-to-itself", test_requeue_to_itself);
+    g_test_add_func("/futex/requeue-holds", test_requeue_holds);
     g_test_add_data_func("/futex/mutex", &dq_futex_limits, test_mutex);
     g_test_add_data_func("/futex/mutex/tight", &tight, test_mutex);
     g_test_add_data_func("/futex/condition", &dq_futex_limits, test_condition);
@@ -667,6 +875,8 @@ int main(int argc, char **argv)
     g_test_add_data_func("/futex/barrier/tight", &tight, test_barrier);
     g_test_add_data_func("/futex/wake-or-time-limit", &dq_futex_limits, test_wake_or_time_limit);
     g_test_add_data_func("/futex/wake-or-time-limit/tight", &tight, test_wake_or_time_limit);
+    g_test_add_data_func("/futex/moved-to-and-fro", &dq_futex_limits, test_moved_to_and_fro);
+    g_test_add_data_func("/futex/moved-to-and-fro/tight", &tight, test_moved_to_and_fro);
     g_test_add_func("/futex/node-refuses", test_node_refuses);
     g_test_add_func("/futex/master-refuses", test_master_refuses);
     g_test_add_func("/futex/process", test_process);

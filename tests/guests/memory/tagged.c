@@ -67,8 +67,8 @@ static void *user(void *arg)
 int main(void)
 {
     guest_handler(SIGSEGV, on_segv, SA_NODEFER);
-    memory = mmap(NULL, GUEST_PAGE, PROT_READ | PROT_WRITE | MTE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
-                  0);
+    memory =
+        mmap(NULL, GUEST_PAGE, PROT_READ | PROT_WRITE | MTE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     CHECK(memory != MAP_FAILED);
     guest_elsewhere(tagger, NULL);
     for (int i = 0; i < 3; i++) {
