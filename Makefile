@@ -137,7 +137,7 @@ $(ISAS:%=dqemu-%): dqemu-%: $(B)/dqemu-%
 # A C file below tests/ that has a main() is a test program: build/tests/unit/NAME for
 # tests/unit/NAME.c, build/tests/NAME for the other folders. The files without one are linked
 # into every program of their folder. build/tests/asan and build/tests/tsan hold the same
-# programs of unit, sim and fuzz under the sanitizers. Each unit test gets a NAME.t beside it.
+# programs of unit, sim, fuzz and pager under the sanitizers. Each unit test gets a NAME.t beside it.
 
 TEST_DIRS := unit sim fuzz launch pager
 TEST_SRC := $(wildcard $(TEST_DIRS:%=tests/%/*.c))
@@ -156,7 +156,7 @@ endef
 unit_out = $(if $(filter tests/unit/%,$1),$(1:%.c=$(B)/%),$(B)/tests/$(notdir $(1:%.c=%)))
 san_out = $(B)/tests/$2/$(notdir $(1:%.c=%))
 $(foreach s,$(TEST_MAIN),$(eval $(call program,$s,$(call unit_out,$s),obj,)))
-TEST_SAN := $(filter tests/unit/% tests/sim/% tests/fuzz/%,$(TEST_MAIN))
+TEST_SAN := $(filter tests/unit/% tests/sim/% tests/fuzz/% tests/pager/%,$(TEST_MAIN))
 $(foreach s,$(TEST_SAN), \
     $(eval $(call program,$s,$(call san_out,$s,asan),asan,-fsanitize=address$(COMMA)undefined)) \
     $(eval $(call program,$s,$(call san_out,$s,tsan),tsan,-fsanitize=thread)))

@@ -263,6 +263,9 @@ void dq_main_args(int *argc, char **argv)
     if (dq_control_open(fd, &dq_config)) {
         exit(125); /* reported */
     }
+    if (!dq_on_slave()) {
+        dq_stat_add(threads, 1); /* the main thread */
+    }
     if (dq_config.nodes == 1) {
         return;
     }
@@ -270,7 +273,6 @@ void dq_main_args(int *argc, char **argv)
     dq_futex_open();
     if (!dq_on_slave()) {
         dq_place_init(dq_config.nodes, dq_config.placement, (int)g_get_num_processors());
-        dq_stat_add(threads, 1); /* the main thread */
     }
     if (dq_node_open(&dq_config, &ops, NULL)) {
         exit(125); /* reported */
