@@ -403,7 +403,11 @@ static void hurry(void)
         int32_t nice;
         uint32_t priority;
         uint64_t slice_ns, deadline, period;
-    } wish = {.size = sizeof(wish), .slice_ns = 100000};
+    } wish = {
+        .size = sizeof(wish),
+        .flags = 1, /* SCHED_FLAG_RESET_ON_FORK: not for the threads that this one makes */
+        .slice_ns = 100000,
+    };
 
     if (sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &lowest) == 0) {
         return;

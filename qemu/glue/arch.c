@@ -41,6 +41,21 @@ bool dq_arch_prctl_is_local(abi_long option)
     }
 }
 
+uint64_t dq_arch_beyond_head(CPUArchState *env)
+{
+    return env->tagged_addr_enable;
+}
+
+void dq_arch_set_beyond_head(CPUArchState *env, uint64_t value)
+{
+    env->tagged_addr_enable = value;
+}
+
+bool dq_arch_prctl_is_about_pointers(abi_long option)
+{
+    return option == 55; /* PR_SET_TAGGED_ADDR_CTRL */
+}
+
 /* Allocation tags live beside QEMU's page flags, in the process that runs the thread. */
 bool dq_arch_page_is_masters(int page_flags)
 {

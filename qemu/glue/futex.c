@@ -98,7 +98,7 @@ static int deadline(int op, bool time64, abi_ulong timeout, struct timespec *at)
     }
     if (base_op == FUTEX_WAIT) {
         clock_gettime(CLOCK_MONOTONIC, &now);
-        at->tv_sec += now.tv_sec;
+        at->tv_sec = MIN(at->tv_sec, INT64_MAX - now.tv_sec - 1) + now.tv_sec; /* for ever */
         at->tv_nsec += now.tv_nsec;
         if (at->tv_nsec >= 1000000000) {
             at->tv_nsec -= 1000000000;
@@ -123,7 +123,7 @@ static int sleep_on(struct dq_futex_waiter *w, int op, const struct timespec *at
         if (ret == -1 && errno == QEMU_ERESTARTSYS) {
             return -QEMU_ERESTARTSYS;
         }
-        if (ret == -1 && (errno == ETIMEDOUT || errno == EINTR)) {
+        if (ret == -1 && errno != EAGAIN) {
             return get_errno(ret);
         }
     }
@@ -266,7 +266,8 @@ static bool word_ok(CPUState *cpu, abi_ulong addr, bool write)
 static int futex_service(CPUState *cpu, bool time64, abi_ulong uaddr, int op, int val,
                          abi_ulong timeout, abi_ulong uaddr2, int val3)
 {
-    uint32_t count = MAX(val, 0), count2 = MAX((int)timeout, 0);
+    /* the kernel counts after it has woken one, so "none" and less mean one; not in a requeue */
+    uint32_t wakes = MAX(val, 1), wakes2 = MAX((int)timeout, 1);
 
     if (uaddr & 3) {
         return -TARGET_EINVAL;
@@ -280,9 +281,9 @@ static int futex_service(CPUState *cpu, bool time64, abi_ulong uaddr, int op, in
     case FUTEX_WAIT_BITSET:
         return futex_wait(uaddr, op, val, time64, timeout, val3);
     case FUTEX_WAKE:
-        return dq_futex_wake(uaddr, count, FUTEX_BITSET_MATCH_ANY);
+        return dq_futex_wake(uaddr, wakes, FUTEX_BITSET_MATCH_ANY);
     case FUTEX_WAKE_BITSET:
-        return val3 ? (int)dq_futex_wake(uaddr, count, val3) : -TARGET_EINVAL;
+        return val3 ? (int)dq_futex_wake(uaddr, wakes, val3) : -TARGET_EINVAL;
     case FUTEX_REQUEUE:
     case FUTEX_CMP_REQUEUE:
         if (val < 0 || (int)timeout < 0 || (uaddr2 & 3)) {
@@ -291,7 +292,7 @@ static int futex_service(CPUState *cpu, bool time64, abi_ulong uaddr, int op, in
         if (!word_ok(cpu, uaddr2, false)) {
             return -TARGET_EFAULT;
         }
-        return futex_requeue(uaddr, op, count, count2, uaddr2, val3);
+        return futex_requeue(uaddr, op, val, timeout, uaddr2, val3);
     case FUTEX_WAKE_OP:
         if (uaddr2 & 3) {
             return -TARGET_EINVAL;
@@ -299,7 +300,7 @@ static int futex_service(CPUState *cpu, bool time64, abi_ulong uaddr, int op, in
         if (!word_ok(cpu, uaddr2, true)) {
             return -TARGET_EFAULT;
         }
-        return futex_wake_op(uaddr, count, uaddr2, count2, val3);
+        return futex_wake_op(uaddr, wakes, uaddr2, wakes2, val3);
     default:
         return -TARGET_ENOSYS;
     }
@@ -329,13 +330,23 @@ static bool is_for_kernel(int op)
  */
 static __thread abi_ulong kernel_word;
 
-static void bring_for_kernel(abi_ulong uaddr, int op)
+/* A bad address is the kernel's to refuse: then nothing is repeated. */
+static void bring_for_kernel(abi_ulong uaddr, abi_ulong uaddr2, int op, abi_ulong timeout)
 {
+    int base_op = op & FUTEX_CMD_MASK;
+    bool two = base_op == FUTEX_WAIT_REQUEUE_PI || base_op == FUTEX_CMP_REQUEUE_PI;
+    bool timed = timeout && base_op != FUTEX_CMP_REQUEUE_PI;
+
     kernel_word = 0;
-    if (dq_engaged && is_for_kernel(op) && !dq_is_foreign(uaddr) &&
-        access_ok(thread_cpu, VERIFY_WRITE, uaddr, 4)) {
-        kernel_word = uaddr;
-        dq_pager_want(uaddr >> DQ_PAGE_BITS, 1, true);
+    if (!dq_engaged || !is_for_kernel(op) || dq_is_foreign(uaddr) ||
+        !word_ok(thread_cpu, uaddr, true) || (two && !word_ok(thread_cpu, uaddr2, true)) ||
+        (timed && !access_ok(thread_cpu, VERIFY_READ, timeout, sizeof(struct target_timespec)))) {
+        return;
+    }
+    kernel_word = uaddr;
+    dq_pager_want(uaddr >> DQ_PAGE_BITS, 1, true);
+    if (two) {
+        dq_pager_want(uaddr2 >> DQ_PAGE_BITS, 1, true);
     }
 }
 
@@ -363,7 +374,7 @@ bool dq_futex(CPUState *cpu, bool time64, abi_ulong uaddr, int op, int val, abi_
         }
         pthread_mutex_unlock(&lock);
         if (to_host || !dq_futex_is_ours(uaddr, op)) {
-            bring_for_kernel(uaddr, op);
+            bring_for_kernel(uaddr, uaddr2, op, timeout);
             return false;
         }
     }

@@ -90,6 +90,8 @@ bool dq_mprotect(abi_ulong start, abi_ulong len, int prot, int page_flags, int *
 bool dq_mremap(abi_ulong old_addr, abi_ulong old_size, abi_ulong new_size, unsigned long flags,
                abi_ulong new_addr, abi_long *ret);
 bool dq_madvise(abi_ulong start, abi_ulong len, int advice, abi_long *ret);
+/* mmap.c's own, made public: a mapping has replaced what System V memory was there. */
+void shm_region_rm_complete(abi_ptr start, abi_ptr last);
 /* After a successful target_shmat() or target_shmdt(). */
 void dq_shm_attached(abi_ulong start, abi_ulong len);
 void dq_shm_detached(abi_ulong start, abi_ulong len);

@@ -122,6 +122,11 @@ void dq_arch_syscall_interrupted(CPUArchState *env);
 /* Is this prctl() about registers of the calling thread alone? */
 bool dq_arch_prctl_is_local(abi_long option);
 
+/* Does it change which pointers are valid, so that the proxy must do the same? */
+bool dq_arch_prctl_is_about_pointers(abi_long option);
+/* What belongs to the thread, but lies behind end_reset_fields. */
+uint64_t dq_arch_beyond_head(CPUArchState *env);
+void dq_arch_set_beyond_head(CPUArchState *env, uint64_t value);
 /* Is there more to such a page than its bytes, so that threads must come to the master? */
 bool dq_arch_page_is_masters(int page_flags);
 

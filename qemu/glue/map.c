@@ -91,13 +91,23 @@ static void for_each_kind(abi_ulong start, abi_ulong len,
 
 /* ---------------------------------------------------------------- unmapping */
 
+/* Is nothing mapped there? (Others may split the tree's nodes for translated code.) */
+static bool is_empty(abi_ulong start, abi_ulong len)
+{
+    bool empty;
+
+    mmap_lock();
+    empty = page_check_range_empty(start, start + len - 1);
+    mmap_unlock();
+    return empty;
+}
+
 /* Back to reserved memory under the pager. With mmap_lock. */
 static void forbid_host(abi_ulong start, abi_ulong len, bool foreign, void *arg)
 {
     void *host = g2h_untagged(start);
 
-    if (!foreign) {
-        mprotect(host, len, PROT_NONE);
+    if (!foreign && mprotect(host, len, PROT_NONE) == 0) {
         return;
     }
     if (mmap(host, len, PROT_NONE, MAP_FIXED | MAP_ANONYMOUS | MAP_PRIVATE | MAP_NORESERVE, -1,
@@ -117,6 +127,7 @@ static void forget(abi_ulong start, abi_ulong len)
     mmap_lock();
     for_each_kind(start, len, forbid_host, NULL);
     page_set_flags(start, start + len - 1, 0);
+    shm_region_rm_complete(start, start + len - 1);
     mmap_unlock();
     dq_map_tell(DQ_MAP_FORBID, start, len, 0);
     dq_map_wait();
@@ -140,7 +151,7 @@ bool dq_munmap(abi_ulong start, abi_ulong len, int *ret)
         forget_in_child(start, len);
         return false;
     }
-    if (!page_check_range_empty(start, start + len - 1)) {
+    if (!is_empty(start, len)) {
         forget(start, len);
     }
     *ret = 0;
@@ -163,7 +174,7 @@ static void *try_mapping(abi_ulong len, int prot, int flags, int fd, off_t offse
 static abi_ulong choose_address(abi_ulong start, abi_ulong len, int flags)
 {
     if (flags & MAP_FIXED_NOREPLACE) {
-        if (!page_check_range_empty(start, start + len - 1)) {
+        if (!is_empty(start, len)) {
             errno = EEXIST;
             return -1;
         }
@@ -186,14 +197,24 @@ void dq_map_tell_private(abi_ulong start, abi_ulong len, int page_flags)
     dq_map_tell(masters ? DQ_MAP_FOREIGN : DQ_MAP_SET, start, len, page_flags);
 }
 
-static void allow(abi_ulong start, abi_ulong len, int prot, int page_flags)
+/* False, with errno: the kernel has no room for another mapping; nothing has changed. */
+static bool allow(abi_ulong start, abi_ulong len, int prot, int page_flags)
 {
+    int err;
+
     mmap_lock();
-    mprotect(g2h_untagged(start), len, host_prot(prot));
-    page_set_flags(start, start + len - 1, page_flags);
+    err = mprotect(g2h_untagged(start), len, host_prot(prot)) ? errno : 0;
+    if (!err) {
+        page_set_flags(start, start + len - 1, page_flags);
+    }
     mmap_unlock();
+    if (err) {
+        errno = err;
+        return false;
+    }
     dq_map_tell_private(start, len, page_flags);
     dq_map_wait();
+    return true;
 }
 
 /* `mapping` is the kernel's, somewhere; it becomes the guest's range. */
@@ -238,11 +259,16 @@ static abi_long map_file(abi_ulong start, abi_ulong len, char *mapping, int prot
         GArray *extents = dq_source_extents(fd, offset, inside);
 
         mprotect(mapping, inside, PROT_READ);
-        mprotect(g2h_untagged(start), inside, PROT_READ | PROT_WRITE);
+        if (mprotect(g2h_untagged(start), inside, PROT_READ | PROT_WRITE)) {
+            g_array_free(extents, true);
+            return -1;
+        }
         dq_source_add(start, inside, mapping, extents);
         g_array_free(extents, true);
         dq_source_each(start, inside, fill);
-        allow(start, inside, prot, page_flags | PAGE_RESET | PAGE_PASSTHROUGH);
+        if (!allow(start, inside, prot, page_flags | PAGE_RESET | PAGE_PASSTHROUGH)) {
+            return -1;
+        }
     }
     return start;
 }
@@ -255,8 +281,8 @@ static abi_long place(abi_ulong start, abi_ulong len, int prot, int flags, int p
 
     if (flags & MAP_ANONYMOUS && (flags & MAP_TYPE) == MAP_PRIVATE) {
         munmap(mapping, len);
-        allow(start, len, prot, page_flags | PAGE_RESET | PAGE_PASSTHROUGH | PAGE_ANON);
-        return start;
+        page_flags |= PAGE_RESET | PAGE_PASSTHROUGH | PAGE_ANON;
+        return allow(start, len, prot, page_flags) ? (abi_long)start : -1;
     }
     if ((flags & MAP_TYPE) == MAP_PRIVATE) {
         int file = dq_source_reopen(fd, len);
@@ -299,7 +325,7 @@ bool dq_mmap(abi_ulong start, abi_ulong len, int prot, int flags, int page_flags
         errno = err;
         return true;
     }
-    if (!page_check_range_empty(start, start + len - 1)) {
+    if (!is_empty(start, len)) {
         forget(start, len);
     }
     *ret = place(start, len, prot, flags, page_flags, mapping, fd, offset);
@@ -387,12 +413,14 @@ static abi_long remap_foreign(abi_ulong old_addr, abi_ulong old_size, abi_ulong 
 }
 
 /* Private memory is copied: its pages may be anywhere. Zeroes need not be: they are there. */
-static void copy_pages(abi_ulong from, abi_ulong to, abi_ulong len)
+static bool copy_pages(abi_ulong from, abi_ulong to, abi_ulong len)
 {
     static const char zeroes[DQ_PAGE_SIZE];
 
-    mprotect(g2h_untagged(from), len, PROT_READ);
-    mprotect(g2h_untagged(to), len, PROT_READ | PROT_WRITE);
+    if (mprotect(g2h_untagged(from), len, PROT_READ) ||
+        mprotect(g2h_untagged(to), len, PROT_READ | PROT_WRITE)) {
+        return false;
+    }
     for (abi_ulong done = 0; done < len; done += TARGET_PAGE_SIZE) {
         void *page = g2h_untagged(from + done);
 
@@ -404,6 +432,7 @@ static void copy_pages(abi_ulong from, abi_ulong to, abi_ulong len)
             memcpy(g2h_untagged(to + done), page, TARGET_PAGE_SIZE);
         }
     }
+    return true;
 }
 
 /* Private memory at the end of a mapping grows. */
@@ -418,8 +447,7 @@ static bool extend(abi_ulong start, abi_ulong len, int old_flags)
     if (more) {
         return map_file(start, len, more, guest_prot(old_flags), flags, -1, 0) != -1;
     }
-    allow(start, len, guest_prot(old_flags), flags | PAGE_RESET);
-    return true;
+    return allow(start, len, guest_prot(old_flags), flags | PAGE_RESET);
 }
 
 static abi_long remap_private(abi_ulong old_addr, abi_ulong old_size, abi_ulong new_size,
@@ -428,14 +456,25 @@ static abi_long remap_private(abi_ulong old_addr, abi_ulong old_size, abi_ulong 
     int old_flags = page_get_flags(old_addr);
     int flags = mirror_flags(old_flags) | PAGE_RESET | (old_flags & (PAGE_ANON | PAGE_PASSTHROUGH));
 
-    copy_pages(old_addr, new_addr, old_size);
-    dq_source_move(old_addr, old_size, new_addr);
-    allow(new_addr, old_size, guest_prot(old_flags), flags);
-    forget(old_addr, old_size);
-    if (new_size > old_size && !extend(new_addr + old_size, new_size - old_size, old_flags)) {
-        return -1;
+    int err;
+
+    if (!copy_pages(old_addr, new_addr, old_size) ||
+        !allow(new_addr, old_size, guest_prot(old_flags), flags)) {
+        err = errno;
+    } else {
+        dq_source_move(old_addr, old_size, new_addr);
+        if (new_size == old_size || extend(new_addr + old_size, new_size - old_size, old_flags)) {
+            forget(old_addr, old_size);
+            return new_addr;
+        }
+        err = errno;
+        dq_source_move(new_addr, old_size, old_addr);
     }
-    return new_addr;
+    /* the old mapping stays as it was */
+    forget(new_addr, new_size);
+    mprotect(g2h_untagged(old_addr), old_size, host_prot(guest_prot(old_flags)));
+    errno = err;
+    return -1;
 }
 
 struct remap {
@@ -467,7 +506,7 @@ static abi_ulong move_target(abi_ulong old_addr, abi_ulong old_size, abi_ulong n
         errno = EINVAL;
         return -1;
     }
-    if (!page_check_range_empty(new_addr, new_addr + new_size - 1)) {
+    if (!is_empty(new_addr, new_size)) {
         forget(new_addr, new_size);
     }
     return new_addr;
@@ -488,7 +527,7 @@ static abi_long remap(abi_ulong old_addr, abi_ulong old_size, abi_ulong new_size
             return old_addr;
         }
         if (!foreign && guest_range_valid_untagged(old_addr, new_size) &&
-            page_check_range_empty(old_addr + old_size, old_addr + new_size - 1)) {
+            is_empty(old_addr + old_size, new_size - old_size)) {
             if (!extend(old_addr + old_size, new_size - old_size, page_flags)) {
                 return -1;
             }

@@ -18,6 +18,7 @@ struct state_header {
     uint64_t altstack_sp, altstack_size;
     uint32_t head; /* HEAD, to be sure */
     uint32_t blocks;
+    uint64_t beyond; /* see dq_arch_beyond_head() */
 };
 
 struct state_block {
@@ -41,6 +42,7 @@ void dq_state_pack(CPUArchState *env, GByteArray *out)
         .altstack_sp = ts->sigaltstack_used.ss_sp,
         .altstack_size = ts->sigaltstack_used.ss_size,
         .head = HEAD,
+        .beyond = dq_arch_beyond_head(env),
     };
     guint at = out->len;
 
@@ -76,6 +78,7 @@ int dq_state_unpack(CPUArchState *env, const void *data, size_t length)
         }
         memcpy((char *)env + block->number * BLOCK, block->bytes, block_length(block->number));
     }
+    dq_arch_set_beyond_head(env, header->beyond);
     dq_mask_unpack(&ts->signal_mask, header->mask);
     ts->sigaltstack_used.ss_sp = header->altstack_sp;
     ts->sigaltstack_used.ss_size = header->altstack_size;

@@ -148,27 +148,41 @@ static void give_back_blocked(TaskState *ts)
         info.si_signo = host_sig;
         if (info.si_code == SI_TKILL) {
             syscall(SYS_rt_tgsigqueueinfo, getpid(), ts->ts_tid, host_sig, &info);
-        } else {
-            syscall(SYS_rt_sigqueueinfo, getpid(), host_sig, &info);
+        } else if (info.si_code == SI_USER && info.si_pid == getpid()) {
+            kill(getpid(), host_sig);
+        } else if (syscall(SYS_rt_sigqueueinfo, getpid(), host_sig, &info)) {
+            info.si_code = SI_QUEUE; /* only the main thread may speak for the kernel or others */
+            if (syscall(SYS_rt_sigqueueinfo, getpid(), host_sig, &info)) {
+                kill(getpid(), host_sig); /* the queue is full */
+            }
         }
     }
 }
 
-static void serve_mask(struct dq_thread *t, TaskState *ts, const struct dq_mail *m)
+/* All signals wait; then no one comes between a look at what is pending and what follows. */
+static void block_all_signals(void)
+{
+    sigset_t all;
+
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, NULL);
+}
+
+static void serve_mask(TaskState *ts, const struct dq_mail *m)
 {
     const struct dq_msg_mask *s = (const void *)m->body;
     sigset_t set;
 
+    block_all_signals();
     dq_mask_unpack(&ts->signal_mask, s->mask);
-    if (!qatomic_read(&ts->signal_pending)) {
-        set = ts->signal_mask;
-        sigdelset(&set, SIGSEGV);
-        sigdelset(&set, SIGBUS);
-        sigprocmask(SIG_SETMASK, &set, NULL);
-    } else {
+    if (qatomic_read(&ts->signal_pending)) {
         give_back_blocked(ts);
-        /* what is left is for the thread, which has been told and will ask */
+        return; /* what is left is for the thread, which has been told and will ask */
     }
+    set = ts->signal_mask;
+    sigdelset(&set, SIGSEGV);
+    sigdelset(&set, SIGBUS);
+    sigprocmask(SIG_SETMASK, &set, NULL);
 }
 
 static void serve_take(CPUArchState *env, struct dq_thread *t, TaskState *ts,
@@ -206,24 +220,32 @@ void dq_thread_gone(CPUArchState *env)
     ts->dq = NULL;
 }
 
-static void G_NORETURN serve_exit(CPUArchState *env, struct dq_thread *t, int status)
+/* Signals that came for the thread meanwhile are for others: it takes none any more. */
+static void G_NORETURN serve_exit(CPUArchState *env, struct dq_thread *t, struct dq_mail *m)
 {
+    TaskState *ts = get_task_state(env_cpu(env));
+    int status = (int)((const struct dq_msg_thread *)m->body)->arg;
+
+    g_free(m);
+    block_all_signals();
+    sigfillset(&ts->signal_mask);
+    give_back_blocked(ts);
     dq_proxy_close(&t->proxy);
     dq_thread_gone(env);
     for (;;) {
         do_syscall(env, TARGET_NR_exit, status, 0, 0, 0, 0, 0, 0, 0);
-        /* a signal came first; it has no thread to interrupt any more */
-        process_pending_signals(env);
+        process_pending_signals(env); /* none: this lets QEMU go on */
     }
 }
 
-static void G_NORETURN serve_move(CPUArchState *env, struct dq_thread *t, const struct dq_mail *m)
+static void G_NORETURN serve_move(CPUArchState *env, struct dq_thread *t, struct dq_mail *m)
 {
     const size_t head = sizeof(struct dq_msg_thread);
 
     if (dq_state_unpack(env, m->body + head, m->length - head)) {
         bad_message(t, m->type);
     }
+    g_free(m);
     dq_proxy_close(&t->proxy);
     dq_place_moved(t->node, 0);
     t->node = 0;
@@ -260,13 +282,13 @@ static void G_NORETURN be_proxy(CPUArchState *env, struct dq_thread *t)
             serve_syscall(env, t, m);
             break;
         case DQ_MSG_MASK:
-            serve_mask(t, ts, m);
+            serve_mask(ts, m);
             break;
         case DQ_MSG_TAKE:
             serve_take(env, t, ts, m);
             break;
         case DQ_MSG_EXIT:
-            serve_exit(env, t, (int)((const struct dq_msg_thread *)m->body)->arg);
+            serve_exit(env, t, m);
         case DQ_MSG_MOVE:
             serve_move(env, t, m);
         default:
@@ -389,10 +411,8 @@ static void G_NORETURN leave(CPUArchState *env)
 {
     CPUState *cpu = env_cpu(env);
     TaskState *ts = get_task_state(cpu);
-    sigset_t all;
 
-    sigfillset(&all); /* no kick finds this thread half gone */
-    sigprocmask(SIG_SETMASK, &all, NULL);
+    block_all_signals(); /* no kick finds this thread half gone */
     pthread_mutex_lock(&cpus_lock);
     object_unparent(OBJECT(cpu));
     object_unref(OBJECT(cpu));
