@@ -27,6 +27,7 @@
 #define START_MS 30000
 /* How long a guest may take after SIGTERM, and slaves for their last reports. */
 #define GRACE_MS 1000
+#define GRACE_NODE_MS 50 /* and for each node: many share the processors */
 /* A process that does not die of SIGKILL is stuck in the kernel: nothing more can be done. */
 #define STUCK_MS 1000
 
@@ -51,6 +52,7 @@ void dq_cluster_prepare(struct dq_cluster *run, struct dq_launch *launch)
         sigaddset(&set, followed[i]);
     }
     sigaddset(&set, SIGCHLD);
+    sigaddset(&set, SIGPIPE); /* nobody reads stderr any more: the run goes on */
     sigprocmask(SIG_BLOCK, &set, &launch->signals);
     run->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     if (run->signals < 0) {
@@ -79,6 +81,11 @@ static void signal_all(struct dq_cluster *run, int first, int signal)
     }
 }
 
+static int64_t grace(const struct dq_cluster *run)
+{
+    return (GRACE_MS + GRACE_NODE_MS * (int64_t)run->nodes) * MS;
+}
+
 static void decide(struct dq_cluster *run, int status, int64_t kill_at)
 {
     run->decided = true;
@@ -94,10 +101,10 @@ static void fail(struct dq_cluster *run, int status, const char *format, ...)
     va_start(args, format);
     char *text = g_strdup_vprintf(format, args);
     va_end(args);
-    dq_say("%s", text);
-    g_free(text);
     run->failed = true;
     decide(run, status, g_get_monotonic_time());
+    dq_say("%s", text);
+    g_free(text);
 }
 
 static const char *remedy(int signal)
@@ -141,9 +148,9 @@ static bool judge_master(struct dq_cluster *run)
              master->address, ending_of(master->wait_status),
              remedy(WTERMSIG(master->wait_status)));
     } else if (WIFSIGNALED(master->wait_status)) {
-        decide(run, 128 + WTERMSIG(master->wait_status), now + GRACE_MS * MS);
+        decide(run, 128 + WTERMSIG(master->wait_status), now + grace(run));
     } else {
-        decide(run, WEXITSTATUS(master->wait_status), now + GRACE_MS * MS);
+        decide(run, WEXITSTATUS(master->wait_status), now + grace(run));
     }
     return true;
 }
@@ -362,6 +369,7 @@ static void pass_on(struct dq_cluster *run, const struct signalfd_siginfo *info)
         return;
     }
     if (!run->going && ends_a_start(signal)) {
+        run->failed = true; /* what --wrap has started goes as well */
         decide(run, 128 + signal, g_get_monotonic_time());
         return;
     }
@@ -449,10 +457,10 @@ static void expire(struct dq_cluster *run)
              m->node, m->address, (int)((now - run->started) / 1000000));
     }
     if (!run->decided && run->time_limit && now >= run->time_limit) {
-        dq_say("the program did not end within %g s (--timeout)", run->launch->options->timeout);
         dq_member_signal(&run->members[0], SIGTERM);
         dq_member_signal(&run->members[0], SIGCONT);
-        decide(run, DQ_STATUS_TIMEOUT, now + GRACE_MS * MS);
+        decide(run, DQ_STATUS_TIMEOUT, now + grace(run));
+        dq_say("the program did not end within %g s (--timeout)", run->launch->options->timeout);
     }
     if (run->decided && now >= run->kill_at) {
         signal_all(run, 0, SIGKILL);

@@ -502,6 +502,10 @@ static int meet_peers(void)
                          g_strerror(-err));
         return err;
     }
+    /* from here on the launcher says nothing before we are ready */
+    if (dq_control_fd() >= 0) {
+        dq_node_watch(dq_control_fd(), watch_launcher);
+    }
     while (node.joined == 0 && event_base_loop(node.base, EVLOOP_ONCE) == 0) {
     }
     return node.joined == 1 ? 0 : MIN(node.joined, -ECONNABORTED);
@@ -538,9 +542,6 @@ static int go(void)
     }
     node.running = true;
     dq_node_watch(node.wake, run_posted);
-    if (dq_control_fd() >= 0) {
-        dq_node_watch(dq_control_fd(), watch_launcher);
-    }
     __atomic_store_n(&node.live, true, __ATOMIC_RELEASE);
     err = dq_worker_thread(run_loop, "dqemu-loop");
     if (err == 0) {

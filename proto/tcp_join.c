@@ -11,6 +11,7 @@
 #include "proto/tcp.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <event2/event.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -341,6 +342,21 @@ static void drop_oldest_stranger(struct dq_transport *t)
                 "too many connections have not proved themselves, this one for longest");
 }
 
+/*
+ * Descriptors of low numbers are the guest's to expect free: a stranger's goes beyond the
+ * listener's, which the node keeps out of the way.
+ */
+static int moved_beyond(int fd, int listen_fd)
+{
+    int high = fcntl(fd, F_DUPFD_CLOEXEC, listen_fd);
+
+    if (high < 0) {
+        return fd;
+    }
+    close(fd);
+    return high;
+}
+
 static void on_acceptable(evutil_socket_t listen_fd, short what, void *arg)
 {
     struct dq_transport *t = arg;
@@ -359,6 +375,7 @@ static void on_acceptable(evutil_socket_t listen_fd, short what, void *arg)
             }
             return;
         }
+        fd = moved_beyond(fd, listen_fd);
         if (g_queue_get_length(&t->strangers) >= MAX_STRANGERS) {
             drop_oldest_stranger(t);
         }

@@ -14,10 +14,10 @@ void dq_translate_begin(vaddr pc)
     if (!dq_engaged) {
         return;
     }
-    /* what is not executable, or not ours, is for the translator to find out: it reads
-     * nothing from the page before it has checked the same flags */
+    /* what is not mapped, or not ours, is for the translator to find out: it reads nothing
+     * from the page before it has checked its flags (it may become executable meanwhile) */
     flags = page_get_flags(pc);
-    if ((flags & PAGE_EXEC) && !(flags & DQ_PAGE_FOREIGN)) {
+    if ((flags & PAGE_VALID) && !(flags & DQ_PAGE_FOREIGN)) {
         dq_code_hold(pc >> DQ_PAGE_BITS);
     }
 }
