@@ -21,6 +21,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "internal.h"
+#include "qemu/cutils.h"
 #include "user/guest-base.h"
 #include "user/page-protection.h"
 #include "exec/page-protection.h"
@@ -415,8 +416,6 @@ static abi_long remap_foreign(abi_ulong old_addr, abi_ulong old_size, abi_ulong 
 /* Private memory is copied: its pages may be anywhere. Zeroes need not be: they are there. */
 static bool copy_pages(abi_ulong from, abi_ulong to, abi_ulong len)
 {
-    static const char zeroes[DQ_PAGE_SIZE];
-
     if (mprotect(g2h_untagged(from), len, PROT_READ) ||
         mprotect(g2h_untagged(to), len, PROT_READ | PROT_WRITE)) {
         return false;
@@ -428,7 +427,7 @@ static bool copy_pages(abi_ulong from, abi_ulong to, abi_ulong len)
             dq_pager_want((from + done) >> DQ_PAGE_BITS,
                           MIN(PREFETCH_PAGES, (len - done) >> DQ_PAGE_BITS), false);
         }
-        if (memcmp(page, zeroes, TARGET_PAGE_SIZE)) {
+        if (!buffer_is_zero(page, TARGET_PAGE_SIZE)) {
             memcpy(g2h_untagged(to + done), page, TARGET_PAGE_SIZE);
         }
     }

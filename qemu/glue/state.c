@@ -9,6 +9,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "internal.h"
+#include "qemu/cutils.h"
 
 #define BLOCK 64
 #define HEAD offsetof(CPUArchState, end_reset_fields)
@@ -26,8 +27,6 @@ struct state_block {
     uint32_t zero;
     unsigned char bytes[BLOCK];
 };
-
-static const unsigned char zeroes[BLOCK];
 
 static size_t block_length(size_t number)
 {
@@ -51,7 +50,7 @@ void dq_state_pack(CPUArchState *env, GByteArray *out)
         struct state_block block = {.number = n};
         const char *from = (const char *)env + n * BLOCK;
 
-        if (memcmp(from, zeroes, block_length(n))) {
+        if (!buffer_is_zero(from, block_length(n))) {
             memcpy(block.bytes, from, block_length(n));
             g_byte_array_append(out, (const guint8 *)&block, sizeof(block));
             header.blocks++;
