@@ -9,6 +9,7 @@
 #include <event2/event.h>
 #include <fcntl.h>
 #include <glib.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -554,6 +555,26 @@ static int go(void)
     return err;
 }
 
+static void *exit_at_once(void *arg)
+{
+    (void)arg;
+    pthread_exit(NULL);
+}
+
+/*
+ * glibc loads its unwinder when a thread first calls pthread_exit(), and has the file open for
+ * a moment: under the lowest free number, which the guest may have closed just before. So let
+ * that happen now. Without a thread to do it nothing is lost but that.
+ */
+static void load_unwinder(void)
+{
+    pthread_t thread;
+
+    if (pthread_create(&thread, NULL, exit_at_once, NULL) == 0) {
+        pthread_join(thread, NULL);
+    }
+}
+
 int dq_node_open(const struct dq_config *cfg, const struct dq_node_ops *ops, void *ctx)
 {
     uint64_t before[MOST_OWN / 64];
@@ -567,6 +588,7 @@ int dq_node_open(const struct dq_config *cfg, const struct dq_node_ops *ops, voi
     if (cfg->nodes == 1) {
         return 0;
     }
+    load_unwinder();
     list_descriptors(before);
     low = occupy_low();
     err = open_all(cfg);

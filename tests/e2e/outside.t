@@ -55,5 +55,17 @@ placed() { # NAME POLICY JQ-CONDITION
 placed "spread: nine threads, three to each node" spread '. == [3, 3, 3]'
 placed "pack: all threads run" pack 'add == 9'
 placed "master-only: all on node 0" master-only '. == [9, 0, 0]'
+
+stays_closed() { # the race is short, so three times
+    for _ in 1 2 3; do
+        run_marked $mark 20 "$DQEMU_LAUNCH" -n 3 --stats=stats -- "$GUESTS/free_descriptor" \
+            </dev/null >out 2>err && [ "$(threads)" = '[1,1,0]' ] || return 1
+    done
+}
+if stays_closed; then
+    pass "a closed descriptor stays closed while the first thread ends"
+else
+    { threads; cat err; } | fail "a closed descriptor stays closed while the first thread ends"
+fi
 echo "1..$point"
 [ "$failed" = 0 ]
