@@ -139,7 +139,7 @@ $(ISAS:%=dqemu-%): dqemu-%: $(B)/dqemu-%
 # into every program of their folder. build/tests/asan and build/tests/tsan hold the same
 # programs of unit, sim, fuzz and pager under the sanitizers. Each unit test gets a NAME.t beside it.
 
-TEST_DIRS := unit sim fuzz launch pager
+TEST_DIRS := unit sim fuzz launch pager bench
 TEST_SRC := $(wildcard $(TEST_DIRS:%=tests/%/*.c))
 TEST_MAIN := $(sort $(if $(TEST_SRC),$(shell grep -l '^int main' $(TEST_SRC))))
 TEST_HELP := $(filter-out $(TEST_MAIN),$(TEST_SRC))
@@ -173,7 +173,7 @@ $(UNIT_T): %.t: % Makefile
 	    'exec timeout -k 5 "$$limit" $* --tap' >$@
 	@chmod +x $@
 
--include $(wildcard tests/guests/guests.mk)
+-include $(wildcard tests/guests/guests.mk tests/bench/bench.mk)
 -include $(shell find $(B)/obj $(B)/asan $(B)/tsan -name '*.d' 2>/dev/null)
 
 # What is quick, and finds the most, runs first.
@@ -192,11 +192,23 @@ test:
 	@.ci/packages install test
 	@$(MAKE) test-built
 test-programs: $(TEST_PROGRAMS)
-test-built: all $(TEST_PROGRAMS) $(UNIT_T) guests
+test-built: all $(TEST_PROGRAMS) $(UNIT_T) guests bench-guests
 	@$(if $(SELECTED),$(PROVE) $(SELECTED),echo "no test matches $(T)"; exit 1)
 # without QEMU and guests: our own code's tests
 check-quick: $(B)/dqemu-launch $(TEST_PROGRAMS) $(UNIT_T)
 	@$(PROVE) $(filter $(ORDER:%=tests/%/%) $(UNIT_T),$(T_FILES))
+
+# ---- benchmarks: tests/bench/README.md
+
+BENCH_PROGRAMS := $(B)/tests/bench $(B)/tests/raw $(B)/tests/scale
+.PHONY: bench bench-quick bench-built bench-quick-built
+bench bench-quick:
+	@.ci/packages install bench
+	@$(MAKE) $@-built
+bench-built: all $(BENCH_PROGRAMS) bench-guests
+	@$(B)/tests/bench
+bench-quick-built: all $(BENCH_PROGRAMS) bench-guests
+	@$(B)/tests/bench --quick
 
 # ---- a run to look at
 
