@@ -174,6 +174,7 @@ $(UNIT_T): %.t: % Makefile
 	@chmod +x $@
 
 -include $(wildcard tests/guests/guests.mk tests/bench/bench.mk)
+-include $(wildcard tests/bench/kernels/kernels.mk)
 -include $(shell find $(B)/obj $(B)/asan $(B)/tsan -name '*.d' 2>/dev/null)
 
 # What is quick, and finds the most, runs first.
