@@ -38,6 +38,13 @@ void dq_clone_failed(struct dq_thread *t);
 /* clone_func(): in place of cpu_loop(): runs the thread here, or is its proxy. */
 void dq_cpu_loop(CPUArchState *env);
 
+/*
+ * cpu_copy(), in place of cpu_create() and cpu_reset(); do_syscall() of exit, in place of
+ * unparenting and unreferencing: with several nodes the object is kept and used again.
+ */
+CPUState *dq_cpu_create(const char *type);
+void dq_cpu_free(CPUState *cpu);
+
 /* fork_start(), in the exclusive section and before the locks: gather all memory here. */
 void dq_fork_start(void);
 /* fork_end(): in the child this process becomes a plain emulator. */

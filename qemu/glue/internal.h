@@ -158,6 +158,10 @@ void dq_thread_gone(CPUArchState *env);
 void dq_thread_move(CPUArchState *env) G_NORETURN;
 void dq_thread_exit(CPUArchState *env, int status) G_NORETURN;
 
+/* ------------------------------------------------------------------ cpus.c */
+
+void dq_cpus_forked(void); /* in a forked child, which has none of the kept objects */
+
 /* ------------------------------------------------------------------ signal.c */
 
 /* The host's signal mask of a thread on a slave. */

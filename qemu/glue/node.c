@@ -372,6 +372,7 @@ void dq_fork_end(bool child)
     dq_node_forked();
     dq_futex_in_child();
     dq_threads_forked();
+    dq_cpus_forked();
     dq_map_forked();
     dq_engaged = false;
     dq_config.nodes = 1;

@@ -414,8 +414,7 @@ static void G_NORETURN leave(CPUArchState *env)
 
     block_all_signals(); /* no kick finds this thread half gone */
     pthread_mutex_lock(&cpus_lock);
-    object_unparent(OBJECT(cpu));
-    object_unref(OBJECT(cpu));
+    dq_cpu_free(cpu);
     pthread_mutex_unlock(&cpus_lock);
     thread_cpu = NULL;
     g_free(ts->dq);
