@@ -19,8 +19,8 @@
 enum { CAPACITY = 24, EDGE = 12 }; /* particles in a cell; cells along x and y */
 
 static const struct {
-    int layers, depth, steps; /* cells along z, of them filled; a step moves everything once */
-} sizes[SIZES] = {[TEST] = {16, 10, 1}, [SMALL] = {32, 16, 6}, [LARGE] = {64, 32, 32}};
+    int layers, steps; /* cells along z; a step moves everything once */
+} sizes[SIZES] = {[TEST] = {16, 1}, [SMALL] = {32, 8}, [LARGE] = {64, 26}};
 
 /* A unit of length is an edge of a cell, which is the reach of a particle. */
 static const double spacing = 0.55, rest = 3, stiffness = 120, viscosity = 4, gravity = -8,
@@ -49,7 +49,7 @@ struct lock {
     _Alignas(64) pthread_mutex_t mutex;
 };
 
-static int layers, depth, steps, particles;
+static int layers, steps, particles;
 static struct cell *cells, *next; /* this step's and the one in the making */
 static struct lock *lock;
 static bool *border; /* layers that a neighbouring thread writes to, too */
@@ -285,16 +285,18 @@ static void move_all(int me, int first, int end)
     kernel_barrier();
 }
 
-/* A block of fluid stands at one end of the box, and will break like a dam. */
+/* The fluid stands against one of the box's long walls, and will break like a dam. */
 static int along(double length)
 {
     return (length - 0.6) / spacing;
 }
 
+#define ALONG_X along(EDGE * 2 / 3)
+#define ALONG_Y along(EDGE * 3 / 4)
+
 static void make(int id)
 {
-    int nx = along(EDGE), ny = along(EDGE * 3 / 4);
-    int place[3] = {id % nx, id / nx % ny, id / nx / ny};
+    int place[3] = {id % ALONG_X, id / ALONG_X % ALONG_Y, id / ALONG_X / ALONG_Y};
     double p[3];
 
     for (int d = 0; d < 3; d++) {
@@ -307,8 +309,7 @@ static void make(int id)
 static void fill(struct share my)
 {
     for (int id = 0; id < particles; id++) {
-        int layer =
-            0.3 + spacing * (id / along(EDGE) / along(EDGE * 3 / 4) + 0.1 * kernel_uniform(id, 2));
+        int layer = 0.3 + spacing * (id / ALONG_X / ALONG_Y + 0.1 * kernel_uniform(id, 2));
         if (layer >= my.first && layer < my.end) {
             make(id);
         }
@@ -382,9 +383,8 @@ int main(int argc, char **argv)
 
     kernel_options(argc, argv);
     layers = sizes[kernel.size].layers;
-    depth = sizes[kernel.size].depth;
     steps = sizes[kernel.size].steps;
-    particles = along(EDGE) * along(EDGE * 3 / 4) * along(depth);
+    particles = ALONG_X * ALONG_Y * along(layers);
     count = cell_at(0, 0, layers);
     cells = kernel_alloc(count * sizeof(*cells));
     next = kernel_alloc(count * sizeof(*next));

@@ -11,7 +11,7 @@ KERNEL_PROGRAMS := $(patsubst $(KERNEL_DIR)/%.c,$(KERNEL_OUT)/%,$(wildcard $(KER
 
 .PHONY: bench-kernel-programs bench-kernels
 bench-kernel-programs: $(KERNEL_PROGRAMS)
-test-built: bench-kernel-programs build/bench/slowly
+test-built: bench-kernel-programs
 
 $(KERNEL_PROGRAMS): $(KERNEL_OUT)/%: $(KERNEL_DIR)/%.c $(KERNEL_DIR)/kernel.h \
                                      $(KERNEL_DIR)/kernels.mk
