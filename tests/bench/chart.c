@@ -34,7 +34,7 @@ static bool write_goals(const GPtrArray *results, const char *path)
     return fclose(f) == 0 && any;
 }
 
-/* Rows named PREFIX...: their number of nodes and our side's number. */
+/* Rows named PREFIX...: number of nodes and our number, after the reference, which has 2 nodes. */
 static bool write_growth(const GPtrArray *results, const char *prefix, const char *path)
 {
     FILE *f = fopen(path, "w");
@@ -47,6 +47,9 @@ static bool write_growth(const GPtrArray *results, const char *prefix, const cha
         const struct result *r = g_ptr_array_index(results, i);
 
         if (r->outcome == OUTCOME_GOOD && g_str_has_prefix(r->row->name, prefix)) {
+            if (!any) { /* the reference of all */
+                fprintf(f, "2 %g\n", r->ref_median);
+            }
             fprintf(f, "%s %g\n", r->row->name + strlen(prefix), r->ours_median);
             any = true;
         }

@@ -8,60 +8,219 @@
 #include <glib.h>
 
 /* clang-format off */
-#define CLUSTER(n, words, number) {.kind = SIDE_CLUSTER, .nodes = (n), .args = words, .metric = number}
+#define CLUSTER(n, words, number) \
+    {.kind = SIDE_CLUSTER, .nodes = (n), .args = words, .metric = number}
+#define PLAIN(words, number) \
+    {.kind = SIDE_PLAIN, .args = words, .metric = number, .label = "plain QEMU"}
+#define PLAIN_ON(which, words, number) \
+    {.kind = SIDE_PLAIN, .cpu = which, .args = words, .metric = number, .label = "plain QEMU"}
 #define PING(request, reply, name) \
-    {.kind = SIDE_RAW, .args = "--count @10000 ping " request " " reply, .metric = "median_ns", .label = name}
-#define STREAM {.kind = SIDE_RAW, .args = "--count @4096 stream 65536", .metric = "bytes_per_second", .label = "raw stream"}
+    {.kind = SIDE_RAW, .args = "--count @10000 ping " request " " reply, .metric = "median_ns", \
+     .label = name}
+#define STREAM(chunks) \
+    {.kind = SIDE_RAW, .args = "--count " chunks " stream 65536", .metric = "bytes_per_second", \
+     .label = "raw stream"}
+#define SAME(number, name) {.kind = SIDE_SAME, .metric = number, .label = name}
+
+#define SAMPLES 5, .pairs_quick = 3, .quick_size = 0.25
+#define FEW 3, .pairs_quick = 1, .quick_size = 0.25
+
+/* Computing: as much work per thread on many nodes as on one, which is the ideal. */
+#define SLOW_COMPUTE(n, loops) \
+    .ours = CLUSTER(n, "compute " #n " " loops " 500", "compute_ns"), \
+    .ref = {.kind = SIDE_CLUSTER, .nodes = 1, .slow_as = (n), .args = "compute 1 " loops " 500", \
+            .metric = "compute_ns", .label = "1 node, as slow"}, \
+    .inverse = true, .at_least = true, .goal = 0.95, .pairs = 3, .pairs_quick = 1, \
+    .quick_size = 0.5
+
+#define STREAM_ROW(kind) \
+    .ours = CLUSTER(2, "stream " kind " @4096 3", "stream_bytes_per_second"), \
+    .ref = STREAM("@4096"), .at_least = true, .pairs = SAMPLES
+
+/* Every node writes to pages of all others; only the number of messages counts. */
+#define STORM(nodes, threads) \
+    CLUSTER(nodes, "storm " #threads " 4096 @1000 main", "messages_per_fault")
+#define MESSAGES_ROW(n, threads) \
+    .name = "messages-" #n, .operation = "messages per fault on " #n " nodes", \
+    .ours = STORM(n, threads), \
+    .ref = {.kind = SIDE_CLUSTER, .nodes = 2, .args = "storm 1 4096 @1000 main", \
+            .metric = "messages_per_fault", .label = "on 2 nodes"}, \
+    .goal = 2.0, .pairs = 1, .pairs_quick = 1, .quick_size = 0.5
+#define SIMULATED_ROW(n) \
+    .name = "simulated-" #n, .operation = "messages per fault on " #n " nodes", \
+    .setup = SETUP_NONE, \
+    .ours = {.kind = SIDE_SCALE, .nodes = (n), .args = "2 16 64 256 1024", \
+             .metric = "migratory_" #n "_messages"}, \
+    .ref = SAME("migratory_2_messages", "on 2 nodes, simulated"), \
+    .goal = 2.0, .pairs = 1, .pairs_quick = 1
 
 const struct row rows[] = {
+    {
+        .name = "compute-1", .operation = "computing, 1 thread",
+        .ours = CLUSTER(1, "compute 1 @150000 10", "compute_ns"),
+        .ref = PLAIN_ON("master", "compute 1 @150000 10", "compute_ns"),
+        .goal = 1.01, .pairs = 7, .pairs_quick = 3, .quick_size = 0.25,
+    },
+    {
+        .name = "compute-2", .operation = "computing, 2 threads: efficiency",
+        .ours = CLUSTER(2, "compute 2 @150000 300", "compute_ns"),
+        .ref = PLAIN("compute 2 @150000 300 pin", "compute_ns"),
+        .inverse = true, .at_least = true, .goal = 0.97,
+        .pairs = 7, .pairs_quick = 3, .quick_size = 0.25,
+    },
+    {
+        .name = "compute-8", .operation = "computing, 8 threads: efficiency",
+        .setup = SETUP_SLOW, SLOW_COMPUTE(8, "@50000"),
+    },
+    {
+        .name = "compute-16", .operation = "computing, 16 threads: efficiency",
+        .setup = SETUP_SLOW, SLOW_COMPUTE(16, "@25000"),
+    },
     {
         .name = "read-fault", .operation = "read fault on a remote page, median",
         .ours = CLUSTER(2, "fault read @2048 2", "fault_median_ns"),
         .ref = PING("32", "4096", "raw 32 B -> 4 KiB"),
-        .goal = 2.0, .pairs = 5, .pairs_quick = 3, .quick_size = 0.25,
+        .goal = 2.0, .pairs = SAMPLES,
     },
     {
         .name = "read-fault-p99", .operation = "read fault on a remote page, 99 %",
         .ours = CLUSTER(2, "fault read @2048 2", "fault_p99_ns"),
         .ref = PING("32", "4096", "raw 32 B -> 4 KiB, median"),
-        .goal = 4.0, .pairs = 5, .pairs_quick = 3, .quick_size = 0.25,
+        .goal = 4.0, .pairs = SAMPLES,
     },
     {
         .name = "upgrade-1", .operation = "write fault, 1 other sharer",
         .ours = CLUSTER(2, "fault upgrade @2048 2 1", "fault_median_ns"),
         .ref = PING("32", "32", "raw 32 B -> 32 B"),
-        .goal = 2.0, .pairs = 5, .pairs_quick = 3, .quick_size = 0.25,
+        .goal = 2.0, .pairs = SAMPLES,
     },
     {
         .name = "upgrade-2", .operation = "write fault, 2 other sharers",
         .ours = CLUSTER(3, "fault upgrade @2048 2 2", "fault_median_ns"),
         .ref = PING("32", "32", "raw 32 B -> 32 B"),
-        .goal = 2.5, .pairs = 5, .pairs_quick = 3, .quick_size = 0.25,
+        .goal = 2.5, .pairs = SAMPLES,
     },
     {
         .name = "upgrade-7", .operation = "write fault, 7 other sharers",
         .ours = CLUSTER(8, "fault upgrade @1024 1 7", "fault_median_ns"),
         .ref = PING("32", "32", "raw 32 B -> 32 B"),
-        .goal = 3.0, .pairs = 3, .pairs_quick = 1, .quick_size = 0.25,
+        .goal = 3.0, .pairs = FEW,
     },
     {
         .name = "stream", .operation = "sequential read of remote memory",
-        .ours = CLUSTER(2, "stream forward @8192 3", "stream_bytes_per_second"),
-        .ref = STREAM,
-        .at_least = true, .goal = 0.8, .pairs = 5, .pairs_quick = 3, .quick_size = 0.25,
+        STREAM_ROW("forward"), .goal = 0.8,
+    },
+    {
+        .name = "stride-2", .operation = "reading every 2nd remote page",
+        STREAM_ROW("stride2"), .goal = 0.6,
+    },
+    {
+        .name = "stride-3", .operation = "reading every 3rd remote page",
+        STREAM_ROW("stride3"), .goal = 0.6,
+    },
+    {
+        .name = "stride-4", .operation = "reading every 4th remote page",
+        STREAM_ROW("stride4"), .goal = 0.6,
+    },
+    {
+        .name = "backward", .operation = "reading remote memory backward",
+        STREAM_ROW("backward"), .goal = 0.6,
+    },
+    {
+        .name = "interleaved", .operation = "reading two remote streams in turn",
+        STREAM_ROW("interleaved"), .goal = 0.6,
+    },
+    {
+        .name = "random-16", .operation = "random remote reads, 16 threads of a node",
+        .ours = CLUSTER(2, "random 16 @8192", "random_pages_per_second"),
+        .ref = {.kind = SIDE_CLUSTER, .nodes = 2, .args = "random 1 @2048",
+                .metric = "random_pages_per_second", .label = "one thread"},
+        .at_least = true, .goal = 8, .pairs = SAMPLES,
+    },
+    {
+        .name = "touch", .operation = "first touch of fresh memory, per page",
+        .ours = CLUSTER(2, "touch @4096 5", "touch_ns"),
+        .ref = PLAIN_ON("slave", "touch @4096 5", "touch_ns"),
+        .goal = 1.5, .pairs = SAMPLES,
     },
     {
         .name = "syscall", .operation = "delegated getppid",
         .ours = CLUSTER(2, "syscall @10000", "call_median_ns"),
         .ref = PING("64", "64", "raw 64 B -> 64 B"),
-        .goal = 1.5, .pairs = 5, .pairs_quick = 3, .quick_size = 0.25,
+        .goal = 1.5, .pairs = SAMPLES,
+    },
+    {
+        .name = "write-64k", .operation = "delegated write of 64 KiB made on a slave",
+        .ours = CLUSTER(2, "filewrite @500", "write_median_ns"),
+        .ref = PING("65536", "64", "raw 64 KiB -> 64 B"),
+        .goal = 1.5, .pairs = SAMPLES,
+    },
+    {
+        .name = "mutex", .operation = "mutex that nobody else wants, on a slave",
+        .ours = CLUSTER(2, "mutex alone @4000000", "lock_ns"),
+        .ref = PLAIN_ON("slave", "mutex alone @4000000", "lock_ns"),
+        .goal = 1.02, .pairs = 7, .pairs_quick = 3, .quick_size = 0.25,
+    },
+    {
+        .name = "mutex-crowd", .operation = "mutex contended by 8 threads of a slave",
+        .ours = CLUSTER(2, "mutex crowd 8 @4000", "lock_ns"),
+        .ref = PLAIN_ON("slave", "mutex crowd 8 @4000", "lock_ns"),
+        .goal = 1.2, .pairs = SAMPLES,
+    },
+    {
+        .name = "mutex-crowd-asked", .operation = "its futex calls that asked the master",
+        .ours = CLUSTER(2, "mutex crowd 8 @4000", "futex_asked_share"),
+        .ref = SAME("futex_share_of_all", "all of them"),
+        .goal = 0.01, .pairs = FEW,
     },
     {
         .name = "handoff", .operation = "mutex handed over between two nodes",
         .ours = CLUSTER(2, "handoff @10000", "handoff_median_ns"),
         .ref = PING("32", "32", "raw 32 B -> 32 B"),
-        .goal = 4.0, .pairs = 5, .pairs_quick = 3, .quick_size = 0.25,
+        .goal = 4.0, .pairs = SAMPLES,
     },
+    {
+        .name = "barrier", .operation = "barrier of 8 threads on 4 nodes",
+        .ours = CLUSTER(4, "barrier 8 @1000", "barrier_ns"),
+        .ref = PING("32", "32", "raw 32 B -> 32 B"),
+        .goal = 6.0, .pairs = SAMPLES,
+    },
+    {
+        .name = "create", .operation = "thread on a slave, created and joined",
+        .ours = CLUSTER(2, "create @200", "create_median_ns"),
+        .ref = PLAIN("create @200", "create_median_ns"),
+        .goal = 0.5, .pairs = SAMPLES,
+    },
+    {
+        .name = "master-cpu", .operation = "CPU of the master while 15 slaves fault",
+        .ours = CLUSTER(16, "storm 15 4096 @4000", "master_cpu_percent"),
+        .ref = SAME("others_cpu_percent", "mean of the slaves"),
+        .goal = 1.5, .pairs = 3, .pairs_quick = 1, .quick_size = 0.5,
+    },
+    {
+        .name = "net-read-fault", .operation = "read fault on a remote page, median",
+        .setup = SETUP_NET,
+        .ours = CLUSTER(2, "fault read @2048 2", "fault_median_ns"),
+        .ref = PING("32", "4096", "raw 32 B -> 4 KiB"),
+        .goal = 2.0, .pairs = SAMPLES,
+    },
+    {
+        .name = "net-stream", .operation = "sequential read of remote memory",
+        .setup = SETUP_NET,
+        .ours = CLUSTER(2, "stream forward @4096 3", "stream_bytes_per_second"),
+        .ref = STREAM("@1024"),
+        .at_least = true, .goal = 0.8, .pairs = SAMPLES,
+    },
+    {
+        .name = "net-compute-8", .operation = "computing, 8 threads: efficiency",
+        .setup = SETUP_NET_SLOW, SLOW_COMPUTE(8, "@50000"),
+    },
+    {MESSAGES_ROW(4, 3)},
+    {MESSAGES_ROW(8, 7)},
+    {MESSAGES_ROW(16, 15)},
+    {MESSAGES_ROW(64, 63)},
+    {SIMULATED_ROW(256)},
+    {SIMULATED_ROW(1024)},
 };
 /* clang-format on */
 
@@ -76,8 +235,5 @@ char *row_setup_text(const struct row *row)
     };
     int n = row->ours.nodes;
 
-    if (row->setup == SETUP_NONE) {
-        return g_strdup(names[SETUP_NONE]);
-    }
     return g_strdup_printf("%s, %d node%s", names[row->setup], n, n == 1 ? "" : "s");
 }

@@ -220,7 +220,6 @@ static enum outcome run_cluster(const struct bench *b, enum setup setup, const s
     GPtrArray *argv = NULL;
     enum outcome outcome = OUTCOME_MISSING;
 
-    forget_pids(b->paths.scratch, s->nodes);
     if (in_namespaces(setup) && !netns) {
         goto out;
     }
@@ -252,6 +251,7 @@ out:
     if (argv) {
         g_ptr_array_free(argv, TRUE);
     }
+    forget_pids(b->paths.scratch, s->nodes);
     g_unlink(stats);
     g_free(netns_script);
     g_free(stats);
