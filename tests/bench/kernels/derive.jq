@@ -1,8 +1,8 @@
 # From all runs (see lib.sh) to the numbers of the table: what a run gains over its reference, and
 # where its threads' time went. Sums are over the nodes.
 #
-# The reference is plain QEMU with one thread for `real`, and one node for `slow`, as only slow
-# motion compares with slow motion.
+# The reference is plain QEMU with one thread for `real`; otherwise the same setup on one node, as
+# only slow motion compares with slow motion.
 #
 # SPDX-License-Identifier: GPL-2.0-or-later
 
@@ -10,12 +10,11 @@ def sum(f): if . == null or any(.[]; f == null) then null else map(f) | add end;
 def percent($of): if . == null or $of == null or $of <= 0 then null else 100 * . / $of end;
 def per($x): if . == null or $x == null or $x <= 0 then null else . / $x end;
 
-(map(select(.outcome == "good" and ((.setup == "plain" and .threads == 1)
-                                    or (.setup == "slow" and .nodes == 1)))
+(map(select(.outcome == "good" and .nodes == 1 and .setup != "real")
      | {key: "\(.name) \(.setup)", value: .seconds}) | from_entries) as $reference
 | .[]
 | . as $run
-| ($reference["\(.name) \(if .setup == "slow" then "slow" else "plain" end)"]) as $base
+| ($reference["\(.name) \(if .setup == "real" then "plain" else .setup end)"]) as $base
 | (.stats | sum(.threads)) as $threads
 # the time that all threads have had; a wait is part of it
 | (if $threads == null then null else $threads * .elapsed_s * 1e6 end) as $time
@@ -27,7 +26,7 @@ def per($x): if . == null or $x == null or $x <= 0 then null else . / $x end;
     name, setup, nodes, threads, outcome,
     seconds: (if $good then .seconds else null end),
     speedup: (if $good then $base | per($run.seconds) else null end),
-    efficiency: (if $good then $base | per($run.seconds * $run.threads) | percent(1) else null end),
+    efficiency: (if $good then $base | per($run.seconds * $run.nodes) | percent(1) else null end),
     fault: $fault, futex: $futex, syscall: $syscall,
     compute: (if $fault == null or $futex == null or $syscall == null then null
               else [100 - $fault - $futex - $syscall, 0] | max end),

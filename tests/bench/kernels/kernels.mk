@@ -25,6 +25,10 @@ build/bench/slowly: build/obj/$(KERNEL_DIR)/host/slowly.o build/obj/tests/bench/
 	@echo "  LD $@"
 	@$(CC) -pthread $(CFLAGS) $^ $(PKG_LIBS) -o $@
 
-# The curves take long. make bench-kernels BENCH="--quick --only lu"
-bench-kernels: all bench-kernel-programs build/bench/slowly
+# The curves take long. make bench-kernels BENCH="--quick --only ^lu"
+.PHONY: bench-kernels-built
+bench-kernels:
+	@.ci/packages install bench
+	@$(MAKE) $@-built
+bench-kernels-built: all bench-kernel-programs build/bench/slowly
 	@$(KERNEL_DIR)/curves $(BENCH)

@@ -3,7 +3,8 @@
 # Sourced by curves and by ../parsec.
 #
 # One run is one JSON object:
-#   name, setup (plain, real, slow), nodes, threads
+#   name, nodes, threads
+#   setup       plain QEMU; real: each node pinned to a processor; slow motion; free: as it comes
 #   outcome     "good", or what was wrong
 #   seconds     of the parallel region, or of the whole run if the program does not say
 #   elapsed_s   of the whole run, start and end included; cpu_s: processor time, all processes
@@ -36,8 +37,6 @@ processors() {
 CPUS=$(processors)
 
 # Where and how a run's nodes are placed: words before the program, in the array `how`.
-# OPTIONS of the launcher come from the array LAUNCH_OPTIONS.
-LAUNCH_OPTIONS=()
 how_to_run() { # SETUP NODES DIR PERIOD_US
     local setup=$1 nodes=$2 dir=$3 period=$4
     if [ "$setup" = plain ]; then
@@ -45,9 +44,10 @@ how_to_run() { # SETUP NODES DIR PERIOD_US
         return
     fi
     mkdir -p "$dir/nodes"
-    how=("$DQEMU_LAUNCH" -n "$nodes" "${LAUNCH_OPTIONS[@]}" --stats="$dir/stats"
-        --wrap "$TOP/tests/bench/node.sh $dir/nodes $CPUS - %n" --)
-    [ "$setup" = real ] || how=("$SLOWLY" "$nodes" "$period" "$dir/nodes" "${how[@]}")
+    how=("$DQEMU_LAUNCH" -n "$nodes" --stats="$dir/stats")
+    [ "$setup" = free ] || how+=(--wrap "$TOP/tests/bench/node.sh $dir/nodes $CPUS - %n")
+    how+=(--)
+    [ "$setup" != slow ] || how=("$SLOWLY" "$nodes" "$period" "$dir/nodes" "${how[@]}")
 }
 
 # What the program says of its parallel region: our kernels on stderr, PARSEC's hooks on stdout.
@@ -93,6 +93,17 @@ measure() { # NAME SETUP NODES THREADS PERIOD_US SECONDS DIR REFERENCE PROGRAM A
 # Runs (a JSON object each) on stdin, a JSON object with the table's numbers each on stdout.
 derive() {
     jq -sc -f "$KERNEL_DIR/derive.jq"
+}
+
+# Runs on stdin to FILE, after what OBJECT says of all of them; never half a file.
+write_json() { # FILE JQ-OBJECT JQ-OPTION...
+    local file=$1 object=$2
+    shift 2
+    mkdir -p "$(dirname "$file")"
+    jq -s "$@" --arg date "$(date -u +%FT%TZ)" \
+        --argjson processors "$(tr , '\n' <<<"$CPUS" | wc -l)" \
+        "{schema: 1, date: \$date, processors: \$processors} + $object + {runs: .}" \
+        >"$file.new" && mv "$file.new" "$file"
 }
 
 # Those on stdin as a table to read. A dash: not known, or not asked.
