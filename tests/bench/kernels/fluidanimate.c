@@ -170,25 +170,36 @@ static void pair_force(const struct cell *a, int i, const struct cell *b, int j,
     to_b->force[j].z -= f.z;
 }
 
-static void add(int c, const struct sums *sums)
+static void add_density(struct cell *cell, const struct sums *sums)
 {
-    struct cell *cell = &cells[c];
-
-    lock_cell(c);
     for (int i = 0; i < cell->count; i++) {
         cell->density[i] += sums->density[i];
+    }
+}
+
+static void add_force(struct cell *cell, const struct sums *sums)
+{
+    for (int i = 0; i < cell->count; i++) {
         cell->force[i].x += sums->force[i].x;
         cell->force[i].y += sums->force[i].y;
         cell->force[i].z += sums->force[i].z;
     }
-    unlock_cell(c);
 }
 
 typedef void pair_fn(const struct cell *a, int i, const struct cell *b, int j, struct sums *to_a,
                      struct sums *to_b);
 
-/* All pairs of cell C's particles with each other and with those in the cells after it */
-static void visit(int x, int y, int z, pair_fn *pair)
+typedef void add_fn(struct cell *cell, const struct sums *sums);
+
+static void add_locked(int c, const struct sums *sums, add_fn *add)
+{
+    lock_cell(c);
+    add(&cells[c], sums);
+    unlock_cell(c);
+}
+
+/* All pairs of a cell's particles with each other and with those in the cells after it */
+static void visit(int x, int y, int z, pair_fn *pair, add_fn *add)
 {
     int c = cell_at(x, y, z);
     const struct cell *a = &cells[c];
@@ -216,19 +227,19 @@ static void visit(int x, int y, int z, pair_fn *pair)
                 pair(a, i, b, j, &to_a, &to_b);
             }
         }
-        add(d, &to_b);
+        add_locked(d, &to_b, add);
     }
     if (a->count > 0) {
-        add(c, &to_a);
+        add_locked(c, &to_a, add);
     }
 }
 
-static void visit_all(struct share my, pair_fn *pair)
+static void visit_all(struct share my, pair_fn *pair, add_fn *add)
 {
     for (int z = my.first; z < my.end; z++) {
         for (int y = 0; y < EDGE; y++) {
             for (int x = 0; x < EDGE; x++) {
-                visit(x, y, z, pair);
+                visit(x, y, z, pair, add);
             }
         }
     }
@@ -331,8 +342,8 @@ static void work(int me)
     }
     kernel_region_begins(me);
     for (int s = 0; s < steps; s++) {
-        visit_all(my, pair_density);
-        visit_all(my, pair_force);
+        visit_all(my, pair_density, add_density);
+        visit_all(my, pair_force, add_force);
         move_all(me, first, end);
     }
     kernel_region_ends(me);
