@@ -101,6 +101,13 @@ static bool selected(const struct row *row, const GRegex *only)
            g_regex_match(only, row->operation, 0, NULL);
 }
 
+static int pairs_of(const struct row *row)
+{
+    int pairs = options.quick ? row->pairs_quick : row->pairs;
+
+    return pairs > 0 && options.pairs > 0 ? options.pairs : pairs;
+}
+
 static GRegex *compile_only(void)
 {
     GError *error = NULL;
@@ -123,8 +130,8 @@ static GPtrArray *measure_all(const struct bench *b, const GRegex *only)
 
     report_head();
     for (size_t i = 0; i < rows_count && !run_interrupted(); i++) {
-        if (selected(&rows[i], only)) {
-            struct result *r = measure_row(b, &rows[i], options.quick, options.pairs);
+        if (selected(&rows[i], only) && pairs_of(&rows[i]) > 0) {
+            struct result *r = measure_row(b, &rows[i], options.quick, pairs_of(&rows[i]));
 
             g_ptr_array_add(results, r);
             report_line(r);

@@ -54,10 +54,10 @@ static json_t *row_object(const struct result *r)
 {
     const struct row *row = r->row;
     char *setup = row_setup_text(row);
-    json_t *o = json_pack("{s:s, s:s, s:s, s:i, s:s, s:b, s:f, s:s}", "row", row->name, "operation",
-                          row->operation, "setup", setup, "nodes", row->ours.nodes, "reference",
-                          row->ref.label, "goal_is_least", row->at_least, "goal_ratio", row->goal,
-                          "verdict", outcome_name(r));
+    json_t *o = json_pack("{s:s, s:s, s:s, s:i, s:s, s:b, s:f, s:s, s:f}", "row", row->name,
+                          "operation", row->operation, "setup", setup, "nodes", row->ours.nodes,
+                          "reference", row->ref.label, "goal_is_least", row->at_least, "goal_ratio",
+                          row->goal, "verdict", outcome_name(r), "took_s", r->took_s);
 
     if (r->outcome == OUTCOME_GOOD) {
         json_object_set_new(o, "ratio", json_real(r->ratio));

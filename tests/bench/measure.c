@@ -151,12 +151,10 @@ struct result *measure_row(const struct bench *b, const struct row *row, bool qu
 {
     struct result *r = g_new0(struct result, 1);
     struct bench sized = *b;
+    gint64 began = g_get_monotonic_time();
     struct pairs *p;
 
     sized.size *= quick && row->quick_size > 0 ? row->quick_size : 1;
-    if (pairs == 0) {
-        pairs = quick ? row->pairs_quick : row->pairs;
-    }
     r->row = row;
     r->ours = g_array_new(FALSE, FALSE, sizeof(double));
     r->ref = g_array_new(FALSE, FALSE, sizeof(double));
@@ -172,6 +170,7 @@ struct result *measure_row(const struct bench *b, const struct row *row, bool qu
     if (r->outcome == OUTCOME_GOOD) {
         conclude(r);
     }
+    r->took_s = (double)(g_get_monotonic_time() - began) / 1e6;
     return r;
 }
 

@@ -19,10 +19,10 @@ struct result {
     GArray *ours, *ref; /* double, by pair */
     double ours_median, ref_median;
     double ratio, low, high; /* median, least and greatest of the pairs' ratios */
+    double took_s;
     bool met;
 };
 
-/* pairs 0: what the row says. */
 struct result *measure_row(const struct bench *b, const struct row *row, bool quick, int pairs);
 void result_free(struct result *r);
 

@@ -44,8 +44,8 @@ struct row {
     bool inverse;  /* the ratio is reference / ours: an efficiency from times */
     bool at_least; /* the ratio should be at least the goal; else at most */
     double goal;
-    int pairs, pairs_quick;
-    double quick_size; /* of @N with --quick; 0: the usual one */
+    int pairs, pairs_quick; /* pairs_quick 0: left out of --quick */
+    double quick_size;      /* of @N with --quick; 0: the usual one */
 };
 
 extern const struct row rows[];

@@ -101,17 +101,20 @@ static char *contents(int fd)
     return text;
 }
 
-/* The first line that it said, or nothing. */
-static char *first_words(const char *err)
+/* The last line that it said, or nothing. */
+static char *last_words(const char *err)
 {
-    gsize length = strcspn(err, "\n");
+    char *text = g_strchomp(g_strdup(err)), *line = strrchr(text, '\n'), *words;
 
-    return length ? g_strdup_printf(": %.*s", (int)MIN(length, 200), err) : g_strdup("");
+    line = line ? line + 1 : text;
+    words = *line ? g_strdup_printf(": %.200s", line) : g_strdup("");
+    g_free(text);
+    return words;
 }
 
 static char *reason(const struct run *r, int status, bool late)
 {
-    char *words = first_words(r->err), *text;
+    char *words = last_words(r->err), *text;
 
     if (interrupted && !r->finish) {
         text = g_strdup("interrupted");
@@ -133,19 +136,26 @@ static void pause_ms(unsigned ms)
     nanosleep(&t, NULL);
 }
 
-/* True if it ended by itself within the limit. */
+/*
+ * True if it ended by itself within the limit. One that even SIGKILL does not end, because the
+ * kernel holds it, is left behind: `*status` says that it was killed.
+ */
 static bool await(const struct run *r, pid_t child, int *status)
 {
-    double limit = now_s() + r->limit_s, kill_at = 0;
+    double limit = now_s() + r->limit_s, asked = 0;
     bool late = false;
 
     while (waitpid(child, status, WNOHANG) != child) {
-        if (kill_at == 0 && ((interrupted && !r->finish) || now_s() > limit)) {
+        if (!late && ((interrupted && !r->finish) || now_s() > limit)) {
             late = true;
             kill(child, SIGTERM);
-            kill_at = now_s() + MERCY_S;
-        } else if (kill_at > 0 && now_s() > kill_at) {
-            kill(child, SIGKILL);
+            asked = now_s();
+        } else if (late && now_s() > asked + MERCY_S) {
+            kill(-child, SIGKILL);
+        }
+        if (late && now_s() > asked + 3 * MERCY_S) {
+            *status = SIGKILL;
+            break;
         }
         if (r->tick) {
             r->tick(r->ctx);
