@@ -1,6 +1,7 @@
 #!/bin/bash
 # Each bench kernel, smallest size, four threads on three nodes: it must find its own result right,
-# print what one thread under plain QEMU prints, and run threads on both other nodes.
+# print what one thread under plain QEMU prints, and run threads on both other nodes. The runner of
+# the speed-up curves works.
 #
 # SPDX-License-Identifier: GPL-2.0-or-later
 set -u
@@ -38,5 +39,18 @@ for source in "${sources[@]}"; do
     [ -x "$KERNELS/$name" ] || bail_out "$KERNELS/$name is missing: run make bench-kernel-programs"
     try "$name"
 done
+
+# the runner of the curves, as far as it needs no privilege and no gnuplot
+name="curves: a table and JSON"
+"$KERNEL_DIR/curves" --only '^swaptions$' --size test --setup real --nodes 1,2 --out "$SCRATCH/out" \
+    >"$SCRATCH/table" 2>&1
+status=$?
+if [ $status = 0 ] && [ "$(grep -cE '^swaptions +(plain|real) ' "$SCRATCH/table")" -ge 2 ] &&
+    jq -e '.schema == 1 and (.runs | length >= 2 and all(.outcome == "good" and .seconds > 0))' \
+        "$SCRATCH/out/kernels.json" >/dev/null; then
+    pass "$name"
+else
+    { echo "status $status"; cat "$SCRATCH/table"; } | fail "$name"
+fi
 echo "1..$point"
 [ "$failed" = 0 ]

@@ -146,7 +146,7 @@ static void anneal(int me, int step, double temperature)
 static void work(int me)
 {
     struct share my = kernel_share(elements, me);
-    double temperature = side / 2.0;
+    double temperature = side / 8.0;
 
     for (uint32_t e = my.first; e < my.end; e++) {
         make(e);

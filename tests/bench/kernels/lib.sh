@@ -56,6 +56,11 @@ region_seconds() { # DIR
         "$1/err" "$1/out" | head -n 1
 }
 
+# One line for why it failed: a kernel's own check, or else the first that is not a time.
+what_it_said() { # FILE
+    grep -m 1 'check failed' "$1" || grep -vm 1 '^parallel region' "$1"
+}
+
 # Run PROGRAM once in the current folder; DIR gets out, err, stats and run, which is the JSON.
 # REFERENCE is a file with the stdout to expect, or - for none.
 measure() { # NAME SETUP NODES THREADS PERIOD_US SECONDS DIR REFERENCE PROGRAM ARGUMENT...
@@ -72,7 +77,7 @@ measure() { # NAME SETUP NODES THREADS PERIOD_US SECONDS DIR REFERENCE PROGRAM A
     if [ $status = 124 ] || [ $status = 137 ]; then
         outcome="not done after $(scaled "$limit") s"
     elif [ $status != 0 ]; then
-        outcome="status $status: $(grep -v '^parallel region' "$dir/err" | head -n 1)"
+        outcome="status $status: $(what_it_said "$dir/err")"
     elif [ "$reference" != - ] && ! cmp -s "$reference" "$dir/out"; then
         outcome="stdout differs from plain QEMU's"
     fi
