@@ -16,6 +16,7 @@
 /* A page that was asked for and is not here yet. */
 struct asked {
     bool write;
+    bool ahead; /* nobody waits for it */
     struct dq_waiter *waiters;
 };
 
@@ -23,6 +24,7 @@ struct asked {
 struct postponed {
     struct dq_waiter *waiter; /* NULL: a fault */
     uint64_t page;
+    uint32_t thread;
     bool write, protected;
 };
 
@@ -35,6 +37,7 @@ static struct {
     GHashTable *asked; /* page -> struct asked */
     GQueue ready;      /* struct dq_want with room for more */
     bool held_back;    /* requests are postponed */
+    unsigned ahead;    /* entries of `asked` that are */
     GQueue postponed;  /* struct postponed */
 } asking;
 
@@ -59,19 +62,33 @@ static void count_fault(bool write)
     }
 }
 
-static bool ask(uint64_t page, bool write, struct dq_waiter *w)
+static struct asked *make_asked(uint64_t page)
 {
-    struct asked *a;
+    struct asked *a = asked_for(page);
 
-    if (dq_cache_want(dq_pager.cache, page, write, dq_node_now())) {
-        return true;
-    }
-    count_fault(write);
-    a = asked_for(page);
     if (!a) {
         a = g_new0(struct asked, 1);
         g_hash_table_insert(asking.asked, GSIZE_TO_POINTER(page), a);
     }
+    return a;
+}
+
+static void is_waited_for(struct asked *a)
+{
+    asking.ahead -= a->ahead;
+    a->ahead = false;
+}
+
+static bool ask(uint64_t page, bool write, struct dq_waiter *w)
+{
+    struct asked *a;
+
+    if (dq_cache_want(dq_pager.cache, page, write, dq_ahead_wish(page), dq_node_now())) {
+        return true;
+    }
+    count_fault(write);
+    a = make_asked(page);
+    is_waited_for(a);
     a->write |= write;
     if (w) {
         w->next = a->waiters;
@@ -80,30 +97,59 @@ static bool ask(uint64_t page, bool write, struct dq_waiter *w)
     return false;
 }
 
-static void postpone(uint64_t page, bool write, bool protected, struct dq_waiter *w)
+static void postpone(const struct postponed *what)
 {
-    struct postponed *p = g_new(struct postponed, 1);
-
-    *p = (struct postponed){.waiter = w, .page = page, .write = write, .protected = protected};
-    g_queue_push_tail(&asking.postponed, p);
+    g_queue_push_tail(&asking.postponed, g_memdup2(what, sizeof(*what)));
 }
 
 bool dq_pager_ask(uint64_t page, struct dq_waiter *w)
 {
     if (asking.held_back) {
-        postpone(page, w->write, false, w);
+        postpone(&(struct postponed){.waiter = w, .page = page, .write = w->write});
         return false;
     }
-    return ask(page, w->write, w);
+    if (!ask(page, w->write, w)) {
+        return false;
+    }
+    dq_ahead_show(page, false); /* the kernel may look at it where it cannot wait */
+    return true;
 }
 
-bool dq_ask_fault(uint64_t page, bool write, bool protected)
+bool dq_ask_fault(uint32_t thread, uint64_t page, bool write, bool protected)
 {
     if (asking.held_back) {
-        postpone(page, write, protected, NULL);
+        postpone(&(struct postponed){
+            .page = page, .thread = thread, .write = write, .protected = protected});
         return false;
     }
     return ask(page, write, NULL);
+}
+
+bool dq_ask_ahead(uint64_t page, bool write)
+{
+    struct asked *a;
+
+    if (asking.held_back || asked_for(page) || dq_cache_state(dq_pager.cache, page) != DQ_INVALID) {
+        return false;
+    }
+    dq_cache_want(dq_pager.cache, page, write, 0, dq_node_now());
+    a = make_asked(page);
+    a->ahead = true;
+    a->write = write;
+    asking.ahead++;
+    return true;
+}
+
+bool dq_ask_is_waited_for(uint64_t page)
+{
+    const struct asked *a = asked_for(page);
+
+    return a && !a->ahead;
+}
+
+unsigned dq_ask_ahead_count(void)
+{
+    return asking.ahead;
 }
 
 bool dq_ask_writes(uint64_t page)
@@ -121,6 +167,9 @@ void dq_ask_granted(uint64_t page, enum dq_page_state state)
     if (!a) {
         return;
     }
+    if (a->waiters) {
+        dq_batch_installs(); /* they may look at once */
+    }
     for (at = &a->waiters; (w = *at);) {
         if (w->write && state != DQ_EXCLUSIVE) {
             at = &w->next;
@@ -130,6 +179,7 @@ void dq_ask_granted(uint64_t page, enum dq_page_state state)
         }
     }
     if (state == DQ_EXCLUSIVE || !a->write) {
+        is_waited_for(a);
         g_hash_table_remove(asking.asked, GSIZE_TO_POINTER(page));
     }
 }
@@ -166,7 +216,7 @@ void dq_ask_resume(void)
     asking.held_back = false;
     while ((p = g_queue_pop_head(&asking.postponed))) {
         if (!p->waiter) {
-            dq_pager_fault(p->page, p->write, p->protected);
+            dq_pager_fault(p->thread, p->page, p->write, p->protected);
         } else if (dq_pager_ask(p->page, p->waiter)) {
             p->waiter->met(p->waiter, p->page);
         }

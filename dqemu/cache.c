@@ -1,7 +1,7 @@
 /*
  * The node side of the coherence engine: see coherence.h for the protocol's table.
  *
- * Page states stand in blocks of 64 pages, two bits each, that exist only while one of their
+ * Page states stand in blocks of 64 pages, three bits each, that exist only while one of their
  * pages is held. What is going on with a page (a request that is out, an answer that is due, a
  * hold time) stands in a side table, for as long as it goes on.
  *
@@ -21,8 +21,9 @@
 #define SWEEP_LEAST 64u
 
 struct block {
-    uint64_t held;     /* a bit per page: Shared or Exclusive */
+    uint64_t held;     /* a bit per page: not Invalid */
     uint64_t writable; /* Exclusive */
+    uint64_t clean;    /* Clean */
 };
 
 struct active {
@@ -31,8 +32,9 @@ struct active {
     unsigned get;  /* DQ_MSG_GET_S or DQ_MSG_GET_X is out; 0: none */
     bool escalate; /* write access was wanted while GET_S was out */
     int need, got; /* GET_X: answers of holders; need comes with WAIT */
-    unsigned due;  /* DQ_MSG_FETCH_S, FETCH_X or INV is not answered yet; 0: none */
+    unsigned due;  /* DQ_MSG_FETCH_* or INV is not answered yet; 0: none */
     unsigned due_to;
+    bool was_clean; /* when it stopped being the only copy for the sake of `due` */
     bool releasing; /* release() said false, dq_cache_released() will come */
     GList link;     /* in dq_cache.due, if due */
 };
@@ -65,7 +67,16 @@ enum dq_page_state dq_cache_state(const struct dq_cache *c, uint64_t page)
     if (!b || !(b->held & bit)) {
         return DQ_INVALID;
     }
-    return b->writable & bit ? DQ_EXCLUSIVE : DQ_SHARED;
+    if (b->writable & bit) {
+        return DQ_EXCLUSIVE;
+    }
+    return b->clean & bit ? DQ_CLEAN : DQ_SHARED;
+}
+
+/* The only copy, written to or not. */
+static bool is_sole(const struct dq_cache *c, uint64_t page)
+{
+    return dq_cache_state(c, page) >= DQ_CLEAN;
 }
 
 static void set_state(struct dq_cache *c, uint64_t page, enum dq_page_state state)
@@ -79,6 +90,7 @@ static void set_state(struct dq_cache *c, uint64_t page, enum dq_page_state stat
     }
     b->held = state == DQ_INVALID ? b->held & ~bit : b->held | bit;
     b->writable = state == DQ_EXCLUSIVE ? b->writable | bit : b->writable & ~bit;
+    b->clean = state == DQ_CLEAN ? b->clean | bit : b->clean & ~bit;
     if (!b->held) {
         g_hash_table_remove(c->blocks, block_key(page));
     }
@@ -129,36 +141,49 @@ static void settle(struct dq_cache *c, struct active *a, uint64_t now)
 
 /* ------------------------------------------------------------ asking */
 
-static void send(struct dq_cache *c, int to, unsigned type, uint64_t page, bool with_page)
+static void send(struct dq_cache *c, int to, unsigned type, uint64_t page, unsigned flags,
+                 bool with_page)
 {
-    struct dq_msg_page m = {.page = page};
+    struct dq_msg_page m = {.page = page, .count = 1, .flags = (uint16_t)flags};
 
     c->ops->send(c->ctx, to, type, &m, with_page);
 }
 
-static void send_home(struct dq_cache *c, unsigned type, uint64_t page)
+static void send_home(struct dq_cache *c, unsigned type, uint64_t page, unsigned flags)
 {
-    send(c, dq_home(page, c->nodes), type, page, false);
+    send(c, dq_home(page, c->nodes), type, page, flags, false);
 }
 
-static void ask(struct dq_cache *c, struct active *a, unsigned type)
+static void ask(struct dq_cache *c, struct active *a, unsigned type, unsigned wish)
 {
     a->get = type;
     a->escalate = false;
-    send_home(c, type, a->page);
+    send_home(c, type, a->page, wish);
 }
 
-bool dq_cache_want(struct dq_cache *c, uint64_t page, bool write, uint64_t now)
+/* Access without a message. */
+static bool may_access(struct dq_cache *c, uint64_t page, bool write)
 {
     enum dq_page_state state = dq_cache_state(c, page);
+
+    if (state == DQ_CLEAN && write) {
+        set_state(c, page, DQ_EXCLUSIVE);
+        c->ops->make_writable(c->ctx, page);
+        return true;
+    }
+    return state == DQ_EXCLUSIVE || (state != DQ_INVALID && !write);
+}
+
+bool dq_cache_want(struct dq_cache *c, uint64_t page, bool write, unsigned wish, uint64_t now)
+{
     struct active *a;
 
-    if (state == DQ_EXCLUSIVE || (state == DQ_SHARED && !write)) {
+    if (may_access(c, page, write)) {
         return true;
     }
     a = make_active(c, page, now);
     if (!a->get) {
-        ask(c, a, write ? DQ_MSG_GET_X : DQ_MSG_GET_S);
+        ask(c, a, write ? DQ_MSG_GET_X : DQ_MSG_GET_S, wish);
     } else if (write && a->get == DQ_MSG_GET_S) {
         a->escalate = true;
     }
@@ -173,26 +198,29 @@ static void arrived(struct dq_cache *c, struct active *a, uint64_t now)
 }
 
 /* The request that is out has been answered. */
-static void answered(struct dq_cache *c, struct active *a, bool done, uint64_t now)
+static void answered(struct dq_cache *c, struct active *a, uint64_t now)
 {
     a->get = 0;
     a->need = UNKNOWN;
     a->got = 0;
-    if (done) {
-        send_home(c, DQ_MSG_DONE, a->page);
-    }
     arrived(c, a, now);
-    if (a->escalate && dq_cache_state(c, a->page) != DQ_EXCLUSIVE) {
-        ask(c, a, DQ_MSG_GET_X);
+    if (a->escalate && !may_access(c, a->page, true)) {
+        ask(c, a, DQ_MSG_GET_X, 0);
     }
     settle(c, a, now);
 }
 
-static void upgraded(struct dq_cache *c, struct active *a, bool done, uint64_t now)
+/* Likewise, by others than the home, which waits for the end of it. */
+static void answered_done(struct dq_cache *c, struct active *a, unsigned flags, uint64_t now)
+{
+    send_home(c, DQ_MSG_DONE, a->page, flags);
+    answered(c, a, now);
+}
+
+static void upgrade(struct dq_cache *c, const struct active *a)
 {
     set_state(c, a->page, DQ_EXCLUSIVE);
     c->ops->make_writable(c->ctx, a->page);
-    answered(c, a, done, now);
 }
 
 /* ------------------------------------------------------ giving away */
@@ -215,17 +243,17 @@ static void answer_is_out(struct dq_cache *c, struct active *a, uint64_t now)
 /* Drop the page and say so: an ACK must not be on its way while the old copy can be read. */
 static void surrender(struct dq_cache *c, struct active *a, uint64_t now)
 {
-    bool fetched = a->due == DQ_MSG_FETCH_X;
-
-    if (fetched) {
-        send(c, (int)a->due_to, DQ_MSG_DATA_X, a->page, true);
+    if (a->due == DQ_MSG_FETCH_X) {
+        send(c, (int)a->due_to, DQ_MSG_DATA_X, a->page, 0, true);
+    } else if (a->due == DQ_MSG_FETCH_M) {
+        send(c, (int)a->due_to, DQ_MSG_DATA_M, a->page, a->was_clean ? DQ_PAGE_CLEAN : 0, true);
     }
     set_state(c, a->page, DQ_INVALID);
     c->ops->drop(c->ctx, a->page);
-    if (!fetched && a->due_to == DQ_NODE_MAP) {
-        send_home(c, DQ_MSG_RACK, a->page);
-    } else if (!fetched) {
-        send(c, (int)a->due_to, DQ_MSG_ACK, a->page, false);
+    if (a->due == DQ_MSG_INV && a->due_to == DQ_NODE_MAP) {
+        send_home(c, DQ_MSG_RACK, a->page, 0);
+    } else if (a->due == DQ_MSG_INV) {
+        send(c, (int)a->due_to, DQ_MSG_ACK, a->page, 0, false);
     }
     answer_is_out(c, a, now);
 }
@@ -258,11 +286,12 @@ static void give(struct dq_cache *c, struct active *a, uint64_t now)
         return;
     }
     if (dq_cache_state(c, a->page) == DQ_EXCLUSIVE) {
-        set_state(c, a->page, DQ_SHARED);
         c->ops->make_readonly(c->ctx, a->page);
     }
+    a->was_clean |= dq_cache_state(c, a->page) == DQ_CLEAN;
+    set_state(c, a->page, DQ_SHARED);
     if (a->due == DQ_MSG_FETCH_S) {
-        send(c, (int)a->due_to, DQ_MSG_DATA_S, a->page, true);
+        send(c, (int)a->due_to, DQ_MSG_DATA_S, a->page, 0, true);
         answer_is_out(c, a, now);
     } else if (c->ops->release(c->ctx, a->page)) {
         surrender(c, a, now);
@@ -334,7 +363,7 @@ static int on_grant_zero(struct dq_cache *c, const struct dq_msg_page *m, uint64
     for (uint32_t i = 0; i < m->count; i++) {
         a = active_of(c, m->page + i);
         if (a == asked) {
-            answered(c, a, false, now);
+            answered(c, a, now);
         } else if (a && a->get) {
             a->escalate = false;
             arrived(c, a, now);
@@ -351,14 +380,13 @@ static int on_grant_up(struct dq_cache *c, struct active *a, uint64_t now)
         return -EPROTO;
     }
     state = dq_cache_state(c, a->page);
-    if (state == DQ_EXCLUSIVE) {
-        answered(c, a, false, now);
-        return 0;
-    }
-    if (state == DQ_INVALID || a->get != DQ_MSG_GET_X) {
+    if (state == DQ_INVALID || (state == DQ_SHARED && a->get != DQ_MSG_GET_X)) {
         return -EPROTO;
     }
-    upgraded(c, a, false, now);
+    if (state == DQ_SHARED) {
+        upgrade(c, a);
+    }
+    answered(c, a, now);
     return 0;
 }
 
@@ -373,13 +401,14 @@ static int on_wait(struct dq_cache *c, struct active *a, uint32_t count, uint64_
         (uint32_t)a->got > count) {
         return -EPROTO;
     }
-    if (dq_cache_state(c, a->page) == DQ_EXCLUSIVE ||
+    if (is_sole(c, a->page) ||
         ((uint32_t)a->got == count && dq_cache_state(c, a->page) != DQ_SHARED)) {
         return -EPROTO;
     }
     a->need = (int)count;
     if (a->got == a->need) {
-        upgraded(c, a, true, now);
+        upgrade(c, a);
+        answered_done(c, a, 0, now);
     }
     return 0;
 }
@@ -399,12 +428,13 @@ static int on_ack(struct dq_cache *c, struct active *a, uint64_t now)
         return -EPROTO;
     }
     state = dq_cache_state(c, a->page);
-    if (state == DQ_EXCLUSIVE || (last && state != DQ_SHARED)) {
+    if (is_sole(c, a->page) || (last && state != DQ_SHARED)) {
         return -EPROTO;
     }
     a->got++;
     if (last) {
-        upgraded(c, a, true, now);
+        upgrade(c, a);
+        answered_done(c, a, 0, now);
     }
     return 0;
 }
@@ -422,25 +452,41 @@ static int on_data_x(struct dq_cache *c, struct active *a, const void *data, uin
     set_state(c, a->page, last ? DQ_EXCLUSIVE : DQ_SHARED);
     c->ops->install(c->ctx, a->page, 1, data, last);
     if (last) {
-        answered(c, a, true, now);
+        answered_done(c, a, 0, now);
     } else {
         arrived(c, a, now);
     }
     return 0;
 }
 
+/* Who only reads gets it Clean: the next to fetch it learns whether it was written to. */
+static int on_data_m(struct dq_cache *c, struct active *a, unsigned flags, const void *data,
+                     uint64_t now)
+{
+    bool write;
+
+    if (!a || !a->get || a->due || a->got || a->need != UNKNOWN || !data ||
+        (flags & ~DQ_PAGE_CLEAN) || dq_cache_state(c, a->page) != DQ_INVALID) {
+        return -EPROTO;
+    }
+    write = a->get == DQ_MSG_GET_X || a->escalate;
+    set_state(c, a->page, write ? DQ_EXCLUSIVE : DQ_CLEAN);
+    c->ops->install(c->ctx, a->page, 1, data, write);
+    answered_done(c, a, flags, now);
+    return 0;
+}
+
 /* A run that was granted meanwhile, and shared since, may have brought the page before. */
 static int on_data_s(struct dq_cache *c, struct active *a, const void *data, uint64_t now)
 {
-    if (!a || a->get != DQ_MSG_GET_S || a->due || !data ||
-        dq_cache_state(c, a->page) == DQ_EXCLUSIVE) {
+    if (!a || a->get != DQ_MSG_GET_S || a->due || !data || is_sole(c, a->page)) {
         return -EPROTO;
     }
     if (dq_cache_state(c, a->page) == DQ_INVALID) {
         set_state(c, a->page, DQ_SHARED);
         c->ops->install(c->ctx, a->page, 1, data, false);
     }
-    answered(c, a, true, now);
+    answered_done(c, a, 0, now);
     return 0;
 }
 
@@ -450,6 +496,7 @@ static int on_demand(struct dq_cache *c, unsigned type, const struct dq_msg_page
     bool to_map = type == DQ_MSG_INV && m->node == DQ_NODE_MAP;
 
     if (dq_cache_state(c, m->page) == DQ_INVALID ||
+        (type == DQ_MSG_FETCH_M && !is_sole(c, m->page)) ||
         (a && (a->due || a->got || a->need != UNKNOWN)) ||
         (!to_map && (m->node >= c->nodes || m->node == c->node))) {
         return -EPROTO;
@@ -457,6 +504,7 @@ static int on_demand(struct dq_cache *c, unsigned type, const struct dq_msg_page
     a = make_active(c, m->page, now);
     a->due = type;
     a->due_to = m->node;
+    a->was_clean = false;
     g_queue_push_tail_link(&c->due, &a->link);
     give(c, a, now);
     return 0;
@@ -480,12 +528,15 @@ int dq_cache_message(struct dq_cache *c, int from, unsigned type, const struct d
         return from_home ? on_wait(c, active_of(c, m->page), m->count, now) : -EPROTO;
     case DQ_MSG_FETCH_S:
     case DQ_MSG_FETCH_X:
+    case DQ_MSG_FETCH_M:
     case DQ_MSG_INV:
         return from_home ? on_demand(c, type, m, now) : -EPROTO;
     case DQ_MSG_DATA_S:
         return from != c->node ? on_data_s(c, active_of(c, m->page), data, now) : -EPROTO;
     case DQ_MSG_DATA_X:
         return from != c->node ? on_data_x(c, active_of(c, m->page), data, now) : -EPROTO;
+    case DQ_MSG_DATA_M:
+        return from != c->node ? on_data_m(c, active_of(c, m->page), m->flags, data, now) : -EPROTO;
     case DQ_MSG_ACK:
         return from != c->node ? on_ack(c, active_of(c, m->page), now) : -EPROTO;
     default:

@@ -13,14 +13,24 @@
  *                      |               | are untouched, idle and without waiters |
  *  GET_S               | Shared        | FETCH_S to keeper, who sends DATA_S to r| busy, Shared + r
  *  GET_S               | Exclusive o   | FETCH_S to o, who sends DATA_S to r     | busy, Shared {o, r}
+ *  GET_S               | Exclusive o,  | FETCH_M to o, who sends DATA_M to r     | busy, Exclusive r
+ *                      | migratory     |                                         |
  *  GET_S or GET_X      | Exclusive r   | GRANT_UP to r (its request crossed a run| unchanged
  *                      |               | granted for its neighbour)              |
- *  GET_X               | Exclusive o   | WAIT(1) to r; FETCH_X to o -> DATA_X    | busy, Exclusive r
+ *  GET_X               | Exclusive o   | FETCH_M to o, who sends DATA_M to r     | busy, Exclusive r
  *  GET_X               | Shared {r}    | GRANT_UP to r                           | Exclusive r
  *  GET_X               | Shared        | WAIT(n) to r; INV to the other sharers  | busy, Exclusive r
  *                      |               | (-> ACK to r), one of them FETCH_X if r |
  *                      |               | has no copy                             |
  *  RESET               | any           | INV(DQ_NODE_MAP) to each holder -> RACK | busy, Untouched
+ *
+ * Migratory pages go from one writer to the next, each of whom reads before it writes (a lock
+ * and what it guards): a read moves the page at once, and saves the upgrade. The home takes a
+ * page for migratory when a sharer upgrades and only the last owner shares with it; and for one
+ * no more when a move finds that the owner has not written (DONE with DQ_PAGE_CLEAN). For that,
+ * and because it may only be read, what a read moved is Clean at the node: the only copy, mapped
+ * for reading; the first write makes it Exclusive without a message. (After Cox and Fowler,
+ * "Adaptive cache coherency for detecting migratory shared data", ISCA 1993.)
  *
  * busy ends with DONE from r (or the last RACK); requests meanwhile wait in FIFO order.
  * A node never has more than one GET outstanding per page; a run granted meanwhile installs
@@ -53,15 +63,16 @@ struct dq_dir_ops {
 
 /* Which node is the home of a page: a hash of its 2 MiB chunk over the nodes. */
 #define DQ_CHUNK_PAGES 512u
+#define DQ_MOST_WISH 9u /* a chunk, as a power of two */
 int dq_home(uint64_t page, int nodes);
 
-/* run_pages: the longest run granted at once (within one chunk), at least 1. */
+/* run_pages: the run granted where no other is wished for (within one chunk), at least 1. */
 struct dq_dir *dq_dir_new(int node, int nodes, unsigned run_pages, const struct dq_dir_ops *ops,
                           void *ctx);
 void dq_dir_free(struct dq_dir *d);
 
 /*
- * GET_S, GET_X, DONE, RACK from node `from`. -EPROTO if no such message can come now or the
+ * GET_S, GET_X, DONE, RACK of one page from node `from`. -EPROTO if no such message can come now or the
  * page is not homed here: the caller ends the peer; the state is unchanged.
  */
 int dq_dir_message(struct dq_dir *d, int from, unsigned type, const struct dq_msg_page *m);
@@ -85,15 +96,16 @@ size_t dq_dir_memory(const struct dq_dir *d); /* bytes of metadata */
 
 struct dq_cache;
 
-enum dq_page_state { DQ_INVALID, DQ_SHARED, DQ_EXCLUSIVE };
+/* Clean and Exclusive are the only copy; Clean is mapped for reading, as Shared is. */
+enum dq_page_state { DQ_INVALID, DQ_SHARED, DQ_CLEAN, DQ_EXCLUSIVE };
 
 struct dq_cache_ops {
     /* with_page: send the page's bytes along; called only while the page is held. */
     void (*send)(void *ctx, int to, unsigned type, const struct dq_msg_page *m, bool with_page);
     /* Make the page present; data NULL: zeroes (then count may be > 1); always wakes. */
     void (*install)(void *ctx, uint64_t page, uint32_t count, const void *data, bool writable);
-    void (*make_writable)(void *ctx, uint64_t page); /* Shared -> Exclusive; wakes */
-    void (*make_readonly)(void *ctx, uint64_t page); /* Exclusive -> Shared, before the send */
+    void (*make_writable)(void *ctx, uint64_t page); /* to Exclusive; wakes */
+    void (*make_readonly)(void *ctx, uint64_t page); /* from Exclusive, before the send */
     void (*drop)(void *ctx, uint64_t page);          /* -> Invalid, after the send */
     /*
      * The page is about to be dropped: true if that may happen now. False: something here
@@ -112,13 +124,14 @@ struct dq_cache *dq_cache_new(int node, int nodes, uint64_t hold_ns, const struc
 void dq_cache_free(struct dq_cache *c);
 
 /*
- * A thread needs the page. True: the access is allowed already (the caller wakes whoever
- * faulted); false: asked for (once), granted() and the pager's wake follow.
+ * A thread needs the page. True: the access is allowed, already or from now on (Clean becomes
+ * Exclusive); the caller wakes whoever faulted. False: asked for (once), granted() and the
+ * pager's wake follow. wish: the run to ask for if the page is untouched, as a power of two.
  */
-bool dq_cache_want(struct dq_cache *c, uint64_t page, bool write, uint64_t now);
+bool dq_cache_want(struct dq_cache *c, uint64_t page, bool write, unsigned wish, uint64_t now);
 
 /*
- * GRANT_ZERO, GRANT_UP, WAIT, FETCH_S, FETCH_X, INV, DATA_S, DATA_X, ACK. data: the page of
+ * GRANT_ZERO, GRANT_UP, WAIT, FETCH_*, INV, DATA_*, ACK, of one page. data: the page of
  * DATA_*, else NULL. -EPROTO as above. `from` is checked: home messages from the home only.
  */
 int dq_cache_message(struct dq_cache *c, int from, unsigned type, const struct dq_msg_page *m,

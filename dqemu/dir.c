@@ -2,7 +2,8 @@
  * The home side of the coherence engine: see coherence.h for the protocol's table.
  *
  * Entries stand in blocks of 64 pages that exist only while one of their pages is touched: a set
- * of holders per page and one bit that says that the only holder may write. A transaction and
+ * of holders per page, one bit that says that the only holder may write, and one that says that
+ * readers will write. A transaction and
  * its queue of waiters stand in a side table, for as long as the page is busy.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
@@ -22,6 +23,7 @@
 struct block {
     unsigned touched;   /* entries with at least one holder */
     uint64_t exclusive; /* a bit per page */
+    uint64_t migratory; /* likewise; see coherence.h */
     uint64_t holders[]; /* BLOCK_PAGES sets of dq_dir.words words, a bit per node */
 };
 
@@ -33,6 +35,7 @@ struct reset {
 struct waiter {
     unsigned type; /* DQ_MSG_GET_S, DQ_MSG_GET_X, DQ_MSG_RESET */
     int from;
+    unsigned wish; /* the run wished for, as a power of two; 0: none */
     struct reset *reset;
 };
 
@@ -153,6 +156,24 @@ static void make_shared(struct dq_dir *d, uint64_t page, int node)
     set_add(block_set(d, b, page), node);
 }
 
+static bool is_exclusive(const struct dq_dir *d, uint64_t page)
+{
+    return block_of(d, page)->exclusive >> (page % BLOCK_PAGES) & 1;
+}
+
+static bool is_migratory(const struct dq_dir *d, uint64_t page)
+{
+    return block_of(d, page)->migratory >> (page % BLOCK_PAGES) & 1;
+}
+
+static void set_migratory(struct dq_dir *d, uint64_t page, bool is)
+{
+    uint64_t bit = UINT64_C(1) << (page % BLOCK_PAGES);
+    struct block *b = block_of(d, page);
+
+    b->migratory = is ? b->migratory | bit : b->migratory & ~bit;
+}
+
 /* True if nobody holds the page any more: it is untouched then. */
 static bool remove_holder(struct dq_dir *d, uint64_t page, int node)
 {
@@ -164,6 +185,7 @@ static bool remove_holder(struct dq_dir *d, uint64_t page, int node)
         return false;
     }
     b->exclusive &= ~(UINT64_C(1) << (page % BLOCK_PAGES));
+    b->migratory &= ~(UINT64_C(1) << (page % BLOCK_PAGES));
     if (--b->touched == 0) {
         g_hash_table_remove(d->blocks, block_key(page));
     }
@@ -175,7 +197,7 @@ static bool remove_holder(struct dq_dir *d, uint64_t page, int node)
 static void send(struct dq_dir *d, int to, unsigned type, uint64_t page, unsigned count,
                  unsigned node)
 {
-    struct dq_msg_page m = {.page = page, .count = count, .node = (uint16_t)node};
+    struct dq_msg_page m = {.page = page, .count = MAX(count, 1), .node = (uint16_t)node};
 
     d->ops->send(d->ctx, to, type, &m);
 }
@@ -186,12 +208,13 @@ static struct busy *busy_of(const struct dq_dir *d, uint64_t page)
 }
 
 /* The untouched, idle neighbours of an untouched page, within an aligned window. */
-static void grant_zero(struct dq_dir *d, uint64_t page, int r)
+static void grant_zero(struct dq_dir *d, uint64_t page, int r, unsigned wish)
 {
+    uint64_t run = wish ? UINT64_C(1) << wish : d->run_pages;
     uint64_t chunk = page - page % DQ_CHUNK_PAGES;
     uint64_t offset = page % DQ_CHUNK_PAGES;
-    uint64_t first = chunk + offset - offset % d->run_pages;
-    uint64_t last = MIN(first + d->run_pages, chunk + DQ_CHUNK_PAGES) - 1;
+    uint64_t first = chunk + offset - offset % run;
+    uint64_t last = MIN(first + run, chunk + DQ_CHUNK_PAGES) - 1;
     uint64_t from = page, to = page;
     struct dq_msg_page m = {0};
 
@@ -235,15 +258,23 @@ static void take_from_all(struct dq_dir *d, uint64_t page, const uint64_t *set, 
     }
 }
 
+/* The owner gives the page to r, and keeps nothing. */
+static bool start_move(struct dq_dir *d, uint64_t page, const uint64_t *set, int r)
+{
+    send(d, set_next(d, set, 0), DQ_MSG_FETCH_M, page, 0, (unsigned)r);
+    make_exclusive(d, page, r);
+    return true;
+}
+
 /* The table of coherence.h, row by row. True: the page is busy until r says DONE. */
-static bool start_get(struct dq_dir *d, uint64_t page, unsigned type, int r)
+static bool start_get(struct dq_dir *d, uint64_t page, unsigned type, int r, unsigned wish)
 {
     uint64_t *set = holders_of(d, page);
     int holders = set ? set_count(d, set) : 0;
     bool has = set && set_has(set, r);
 
     if (holders == 0) {
-        grant_zero(d, page, r);
+        grant_zero(d, page, r, wish);
         return false;
     }
     if (has && holders == 1) {
@@ -251,10 +282,16 @@ static bool start_get(struct dq_dir *d, uint64_t page, unsigned type, int r)
         send(d, r, DQ_MSG_GRANT_UP, page, 0, 0);
         return false;
     }
+    if (is_exclusive(d, page) && (type == DQ_MSG_GET_X || is_migratory(d, page))) {
+        return start_move(d, page, set, r);
+    }
     if (type == DQ_MSG_GET_S) {
         send(d, keeper_for(d, set, r), DQ_MSG_FETCH_S, page, 0, (unsigned)r);
         make_shared(d, page, r);
         return true;
+    }
+    if (has && holders == 2) {
+        set_migratory(d, page, true);
     }
     send(d, r, DQ_MSG_WAIT, page, (unsigned)(holders - has), 0);
     take_from_all(d, page, set, r, has ? NOBODY : keeper_for(d, set, r));
@@ -286,7 +323,7 @@ static bool start_reset(struct dq_dir *d, uint64_t page, struct reset *reset)
 static bool start(struct dq_dir *d, uint64_t page, const struct waiter *w)
 {
     return w->type == DQ_MSG_RESET ? start_reset(d, page, w->reset)
-                                   : start_get(d, page, w->type, w->from);
+                                   : start_get(d, page, w->type, w->from, w->wish);
 }
 
 /* Serve the request now if the page is idle, else after those that came before. */
@@ -346,14 +383,17 @@ int dq_dir_message(struct dq_dir *d, int from, unsigned type, const struct dq_ms
     switch (type) {
     case DQ_MSG_GET_S:
     case DQ_MSG_GET_X:
-        if (b && waits(b, from)) {
+        if ((b && waits(b, from)) || m->flags > DQ_MOST_WISH) {
             return -EPROTO;
         }
-        request(d, m->page, (struct waiter){.type = type, .from = from});
+        request(d, m->page, (struct waiter){.type = type, .from = from, .wish = m->flags});
         return 0;
     case DQ_MSG_DONE:
         if (!b || b->requester != from) {
             return -EPROTO;
+        }
+        if (m->flags & DQ_PAGE_CLEAN) {
+            set_migratory(d, m->page, false);
         }
         finish(d, b);
         return 0;

@@ -271,16 +271,20 @@ static void on_message(void *ctx, int from, unsigned type, const void *body, siz
 }
 
 /* A peer that is lost is reported by on_lost(), so a message to it is dropped in silence. */
-void dq_node_emit(int to, unsigned type, const void *body, size_t length, const void *page)
+void dq_node_emit(int to, unsigned type, const void *body, size_t length, const void *pages,
+                  unsigned count)
 {
     if (dq_node_is_live()) {
-        node.wire->send(node.transport, to, type, body, length, page);
+        if (to != node.self) {
+            dq_stat_add(messages_out, 1);
+        }
+        node.wire->send(node.transport, to, type, body, length, pages, count);
     }
 }
 
 void dq_node_send(int to, unsigned type, const void *body, size_t length)
 {
-    dq_node_emit(to, type, body, length, NULL);
+    dq_node_emit(to, type, body, length, NULL, 0);
 }
 
 void dq_node_send2(int to, unsigned type, const void *body, size_t length, const void *more,
@@ -292,7 +296,7 @@ void dq_node_send2(int to, unsigned type, const void *body, size_t length, const
     if (more_length) {
         memcpy(joined + length, more, more_length);
     }
-    dq_node_emit(to, type, joined, length + more_length, NULL);
+    dq_node_emit(to, type, joined, length + more_length, NULL, 0);
     g_free(joined);
 }
 
@@ -422,7 +426,14 @@ static void *run_loop(void *arg)
 {
     (void)arg;
     hurry();
-    event_base_dispatch(node.base);
+    for (;;) {
+        bool more;
+
+        node.wire->deliver(node.transport);
+        dq_batch_flush();
+        more = node.wire->flush(node.transport);
+        event_base_loop(node.base, more ? EVLOOP_NONBLOCK : EVLOOP_ONCE);
+    }
     return NULL;
 }
 

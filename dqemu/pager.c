@@ -22,11 +22,6 @@
 
 struct dq_pager dq_pager = {.timer = -1};
 
-static uintptr_t host_of(uint64_t page)
-{
-    return dq_pager.guest_base + (page << DQ_PAGE_BITS);
-}
-
 static void settle(void)
 {
     dq_ask_settle();
@@ -38,24 +33,17 @@ static void settle(void)
 static void engine_send(void *ctx, int to, unsigned type, const struct dq_msg_page *m,
                         bool with_page)
 {
-    static uint8_t bytes[DQ_PAGE_SIZE];
-
     (void)ctx;
-    if (type == DQ_MSG_ACK || type == DQ_MSG_DATA_X) {
+    if (type == DQ_MSG_ACK || type == DQ_MSG_DATA_X || type == DQ_MSG_DATA_M) {
         dq_stat_add(invalidations, 1);
     }
-    if (with_page) {
-        /* It may be held and absent: see answer_echo(). */
-        dq_uffd_read(host_of(m->page), bytes);
-        dq_stat_add(pages_out, 1);
-    }
-    dq_node_emit(to, type, m, sizeof(*m), with_page ? bytes : NULL);
+    dq_batch_send(to, type, m, with_page);
 }
 
 static void directory_send(void *ctx, int to, unsigned type, const struct dq_msg_page *m)
 {
     (void)ctx;
-    dq_node_emit(to, type, m, sizeof(*m), NULL);
+    dq_batch_send(to, type, m, false);
 }
 
 static void directory_reset_done(void *ctx, uint64_t cookie)
@@ -73,14 +61,14 @@ static void install_zeroes(uint64_t page, uint32_t count, bool writable)
     for (uint64_t p = page; p < end; p++) {
         if (dq_ask_writes(p)) {
             if (p > from) {
-                dq_uffd_zero(host_of(from), p - from, writable, false);
+                dq_uffd_zero(dq_pager_host(from), p - from, writable, false);
             }
-            dq_uffd_zero(host_of(p), 1, writable, true);
+            dq_uffd_zero(dq_pager_host(p), 1, writable, true);
             from = p + 1;
         }
     }
     if (end > from) {
-        dq_uffd_zero(host_of(from), end - from, writable, false);
+        dq_uffd_zero(dq_pager_host(from), end - from, writable, false);
     }
 }
 
@@ -88,31 +76,32 @@ static void engine_install(void *ctx, uint64_t page, uint32_t count, const void 
                            bool writable)
 {
     (void)ctx;
-    if (data) {
-        dq_uffd_copy(host_of(page), data, writable);
-        dq_stat_add(pages_in, 1);
-    } else {
+    if (!data) {
+        dq_batch_flush(); /* an older copy may still have to go */
         install_zeroes(page, count, writable);
+        dq_ahead_granted(page, count);
+    } else if (!dq_ahead_withhold(page, data, writable)) {
+        dq_batch_install(page, data, writable);
     }
 }
 
 static void engine_make_writable(void *ctx, uint64_t page)
 {
     (void)ctx;
-    dq_uffd_unprotect(host_of(page));
+    dq_batch_writable(page);
     dq_stat_add(upgrades, 1);
 }
 
 static void engine_make_readonly(void *ctx, uint64_t page)
 {
     (void)ctx;
-    dq_uffd_protect(host_of(page));
+    dq_batch_readonly(page);
 }
 
 static void engine_drop(void *ctx, uint64_t page)
 {
     (void)ctx;
-    dq_uffd_discard(host_of(page));
+    dq_batch_drop(page);
 }
 
 static bool engine_release(void *ctx, uint64_t page)
@@ -166,20 +155,25 @@ static void answer_echo(uint64_t page, bool protected)
 {
     bool writable = dq_cache_state(dq_pager.cache, page) == DQ_EXCLUSIVE;
 
+    if (dq_ahead_show(page, writable)) {
+        return;
+    }
     if (!protected) {
-        dq_uffd_zero(host_of(page), 1, writable, true);
+        dq_uffd_zero(dq_pager_host(page), 1, writable, true);
     } else if (writable) {
-        dq_uffd_unprotect(host_of(page));
+        dq_uffd_unprotect(dq_pager_host(page));
     } else {
-        dq_uffd_wake(host_of(page), 1);
+        dq_uffd_wake(dq_pager_host(page), 1);
     }
 }
 
-void dq_pager_fault(uint64_t page, bool write, bool protected)
+void dq_pager_fault(uint32_t thread, uint64_t page, bool write, bool protected)
 {
-    if (dq_ask_fault(page, write, protected)) {
+    if (dq_ask_fault(thread, page, write, protected)) {
+        dq_batch_flush(); /* it may be in there */
         answer_echo(page, protected);
     }
+    dq_ahead_fault(thread, page, write);
 }
 
 static void on_faults(void)
@@ -193,7 +187,8 @@ static void on_faults(void)
         if (events[i].event == UFFD_EVENT_PAGEFAULT) {
             bool protected = flags & UFFD_PAGEFAULT_FLAG_WP;
 
-            dq_pager_fault((events[i].arg.pagefault.address - dq_pager.guest_base) >> DQ_PAGE_BITS,
+            dq_pager_fault(events[i].arg.pagefault.feat.ptid,
+                           (events[i].arg.pagefault.address - dq_pager.guest_base) >> DQ_PAGE_BITS,
                            protected || flags & UFFD_PAGEFAULT_FLAG_WRITE, protected);
         }
     }
@@ -212,27 +207,49 @@ static void on_timer(void)
 
 /* ---- messages ---- */
 
-/* The body is copied: it may lie at any address. */
-static int on_page(int from, unsigned type, const void *body, size_t length)
+static int on_page(int from, unsigned type, const struct dq_msg_page *m, const void *data,
+                   uint64_t now)
 {
-    struct dq_msg_page m;
-    const void *data = length > sizeof(m) ? (const uint8_t *)body + sizeof(m) : NULL;
-
-    memcpy(&m, body, sizeof(m));
     switch (type) {
     case DQ_MSG_GET_S:
     case DQ_MSG_GET_X:
     case DQ_MSG_DONE:
     case DQ_MSG_RACK:
-        return dq_dir_message(dq_pager.dir, from, type, &m);
+        return dq_dir_message(dq_pager.dir, from, type, m);
     default:
-        return dq_cache_message(dq_pager.cache, from, type, &m, data, dq_node_now());
+        return dq_cache_message(dq_pager.cache, from, type, m, data, now);
     }
+}
+
+/* One page after the other. The body's head is copied: it may lie at any address. */
+static int on_pages(int from, unsigned type, const void *body, size_t length)
+{
+    struct dq_msg_page m;
+    const uint8_t *data = length > sizeof(m) ? (const uint8_t *)body + sizeof(m) : NULL;
+    uint64_t now = dq_node_now();
+    uint32_t count;
+    int err = 0;
+
+    memcpy(&m, body, sizeof(m));
+    if (type == DQ_MSG_GRANT_ZERO || type == DQ_MSG_WAIT) {
+        return on_page(from, type, &m, NULL, now);
+    }
+    count = m.count;
+    if (count == 0 || count > DQ_CHUNK_PAGES ||
+        (data && length != sizeof(m) + (size_t)count * DQ_PAGE_SIZE)) {
+        return -EPROTO;
+    }
+    m.count = 1;
+    for (uint32_t i = 0; i < count && !err; i++, m.page++) {
+        err = on_page(from, type, &m, data ? data + (size_t)i * DQ_PAGE_SIZE : NULL, now);
+    }
+    dq_batch_installs();
+    return err;
 }
 
 int dq_pager_message(int from, unsigned type, const void *body, size_t length)
 {
-    int err = type < DQ_MSG_OWN ? on_page(from, type, body, length)
+    int err = type < DQ_MSG_OWN ? on_pages(from, type, body, length)
                                 : dq_range_message(from, type, body, length);
 
     if (err == 0) {
@@ -261,6 +278,7 @@ int dq_pager_start(const struct dq_config *cfg)
     dq_pager.cache =
         dq_cache_new(cfg->node, cfg->nodes, (uint64_t)cfg->hold_us * 1000, &cache_ops, NULL);
     dq_ask_start();
+    dq_ahead_start(cfg);
     dq_node_watch(dq_pager.timer, on_timer);
     return 0;
 }

@@ -115,9 +115,10 @@ static uint64_t homes_of(uint64_t page, uint64_t count)
 
 static void send_range(uint64_t homes, unsigned type, const struct dq_msg_range *m)
 {
+    dq_batch_flush(); /* channels are in order */
     for (int n = 0; n < dq_pager.count; n++) {
         if (homes >> n & 1) {
-            dq_node_emit(n, type, m, sizeof(*m), NULL);
+            dq_node_emit(n, type, m, sizeof(*m), NULL, 0);
         }
     }
 }
@@ -279,9 +280,11 @@ static void post_gather(void *arg)
     send_range(everybody(), DQ_MSG_LIST, &m);
 }
 
+/* The child's memory will be what is present. */
 static void post_freeze(void *arg)
 {
     (void)arg;
+    dq_ahead_show_all();
     dq_cache_freeze(dq_pager.cache);
 }
 
@@ -314,6 +317,7 @@ void dq_pager_gather(void)
 static void post_thaw(void *arg)
 {
     (void)arg;
+    dq_ahead_resume();
     dq_cache_thaw(dq_pager.cache, dq_node_now());
     dq_ask_settle();
 }
@@ -333,6 +337,7 @@ static void send_listed(struct listing *l, bool more)
 {
     struct dq_msg_range m = {.count = more};
 
+    dq_batch_flush();
     dq_node_send2(l->to, DQ_MSG_LISTED, &m, sizeof(m), l->runs->data,
                   l->runs->len * sizeof(struct dq_run));
     g_array_set_size(l->runs, 0);
@@ -365,7 +370,8 @@ void dq_range_reset_done(uint64_t cookie)
 {
     struct dq_msg_range m = {.cookie = cookie};
 
-    dq_node_emit(0, DQ_MSG_RESET_DONE, &m, sizeof(m), NULL);
+    dq_batch_flush();
+    dq_node_emit(0, DQ_MSG_RESET_DONE, &m, sizeof(m), NULL, 0);
 }
 
 static int on_own(const struct dq_msg_range *m)

@@ -28,8 +28,9 @@ bool dq_node_is_live(void);
 /* Run fn(arg) on the loop and return when it is done. Blocks. Not on the loop. */
 void dq_node_call(void (*fn)(void *arg), void *arg);
 
-/* Send, with a page at the end if `page`. Any thread, never blocks. */
-void dq_node_emit(int to, unsigned type, const void *body, size_t length, const void *page);
+/* Send, with `count` pages at the end. Any thread, never blocks. */
+void dq_node_emit(int to, unsigned type, const void *body, size_t length, const void *pages,
+                  unsigned count);
 
 /* Call ready() from the loop whenever fd can be read. On the loop. */
 void dq_node_watch(int fd, void (*ready)(void));
@@ -71,10 +72,47 @@ void dq_pager_forked(void);
 int dq_pager_message(int from, unsigned type, const void *body, size_t length);
 
 /* A thread faults on the page. `protected`: it is present for reading. */
-void dq_pager_fault(uint64_t page, bool write, bool protected);
+void dq_pager_fault(uint32_t thread, uint64_t page, bool write, bool protected);
 
 /* What release() delayed may happen now: see dqemu/coherence.h. */
 void dq_pager_released(uint64_t page);
+
+/* The host's address of a guest page. */
+static inline uintptr_t dq_pager_host(uint64_t page)
+{
+    return dq_pager.guest_base + (page << DQ_PAGE_BITS);
+}
+
+/* ---- batch.c; on the loop: the engine's effects, put off until they are flushed ---- */
+
+void dq_batch_install(uint64_t page, const void *data, bool writable); /* data: until flushed */
+void dq_batch_writable(uint64_t page);                                 /* at once */
+void dq_batch_readonly(uint64_t page);
+void dq_batch_drop(uint64_t page);
+void dq_batch_send(int to, unsigned type, const struct dq_msg_page *m, bool with_page);
+void dq_batch_flush(void);
+void dq_batch_installs(void); /* the same, if pages are to be installed */
+
+/* ---- ahead.c; on the loop: asking ahead of threads ---- */
+
+void dq_ahead_start(const struct dq_config *cfg);
+/* A thread has faulted: ask for what it will want next. */
+void dq_ahead_fault(uint32_t thread, uint64_t page, bool write);
+/* True: the page has come, and is not to be shown before somebody faults on it. Copies data. */
+bool dq_ahead_withhold(uint64_t page, const void *data, bool writable);
+bool dq_ahead_withholds(uint64_t page);
+/* Show a withheld page, writable now if not before. False: there is no such page. Wakes. */
+bool dq_ahead_show(uint64_t page, bool writable);
+void dq_ahead_show_all(void);         /* ... and withhold none */
+void dq_ahead_resume(void);           /* ... until now */
+void dq_ahead_protect(uint64_t page); /* a withheld page will be shown for reading only */
+/* The content of a withheld page; no effect on others. */
+void dq_ahead_read(uint64_t page, void *to);
+/* The page is about to go: what is withheld of it goes, too. */
+void dq_ahead_drop(uint64_t page);
+/* The run to ask for where the page may be untouched (a power of two), and what was granted. */
+unsigned dq_ahead_wish(uint64_t page);
+void dq_ahead_granted(uint64_t page, uint32_t count);
 
 /* ---- ask.c; on the loop ---- */
 
@@ -102,7 +140,11 @@ void dq_want_start(struct dq_want *w);
 
 void dq_ask_start(void);
 /* True: the access is allowed already. False: a wake will follow. */
-bool dq_ask_fault(uint64_t page, bool write, bool protected);
+bool dq_ask_fault(uint32_t thread, uint64_t page, bool write, bool protected);
+/* Ask for a page that nobody waits for yet. False: it is here, or on its way already. */
+bool dq_ask_ahead(uint64_t page, bool write);
+bool dq_ask_is_waited_for(uint64_t page); /* it is on its way, and some thread waits */
+unsigned dq_ask_ahead_count(void);        /* pages on their way that nobody waited for */
 void dq_ask_granted(uint64_t page, enum dq_page_state state); /* the engine's granted() */
 bool dq_ask_writes(uint64_t page);                            /* somebody waits to write to it */
 void dq_ask_settle(void);                                     /* go on with what became possible */

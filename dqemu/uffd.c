@@ -66,7 +66,10 @@ static int open_descriptor(void)
 
 static int agree_on_features(int fd)
 {
-    struct uffdio_api api = {.api = UFFD_API, .features = UFFD_FEATURE_PAGEFAULT_FLAG_WP};
+    struct uffdio_api api = {
+        .api = UFFD_API,
+        .features = UFFD_FEATURE_PAGEFAULT_FLAG_WP | UFFD_FEATURE_THREAD_ID,
+    };
 
     if (ioctl(fd, UFFDIO_API, &api) < 0) {
         return errno == EINVAL ? -ENOSYS : -errno;
@@ -181,31 +184,37 @@ void dq_uffd_wake(uintptr_t at, size_t pages)
  * so that somebody else made progress; the loop ends when they pause for one system call.
  * Returns 0 or an error other than EAGAIN.
  */
-static int copy(uintptr_t at, const void *data, bool writable)
+static int copy(uintptr_t at, const void *data, size_t pages, bool writable, size_t *done)
 {
     struct uffdio_copy c;
+    size_t length = pages * DQ_PAGE_SIZE, copied = 0;
 
     do {
         c = (struct uffdio_copy){
-            .dst = at,
-            .src = (uintptr_t)data,
-            .len = DQ_PAGE_SIZE,
+            .dst = at + copied,
+            .src = (uintptr_t)data + copied,
+            .len = length - copied,
             .mode = writable ? 0 : UFFDIO_COPY_MODE_WP,
         };
         if (ioctl(uffd.fd, UFFDIO_COPY, &c) == 0) {
+            *done = pages;
             return 0;
         }
+        copied += c.copy > 0 ? (size_t)c.copy : 0;
     } while (errno == EAGAIN);
+    *done = copied / DQ_PAGE_SIZE;
     return errno;
 }
 
-void dq_uffd_copy(uintptr_t at, const void *data, bool writable)
+/* What is there already is replaced; what is not the pager's any more is left alone. */
+static void copy_one(uintptr_t at, const void *data, bool writable)
 {
-    int error = copy(at, data, writable);
+    size_t done;
+    int error = copy(at, data, 1, writable, &done);
 
     if (error == EEXIST) {
-        dq_uffd_discard(at);
-        error = copy(at, data, writable);
+        dq_uffd_discard(at, 1);
+        error = copy(at, data, 1, writable, &done);
     }
     if (error && !is_gone(error) && error != EEXIST) {
         fail("install", error);
@@ -215,9 +224,28 @@ void dq_uffd_copy(uintptr_t at, const void *data, bool writable)
     }
 }
 
+void dq_uffd_copy(uintptr_t at, const void *data, size_t pages, bool writable)
+{
+    const uint8_t *from = data;
+
+    while (pages) {
+        size_t done;
+
+        /* the kernel refuses a range that lies in two mappings: then its pages one by one */
+        if (copy(at, from, pages, writable, &done)) {
+            copy_one(at + done * DQ_PAGE_SIZE, from + done * DQ_PAGE_SIZE, writable);
+            done++;
+        }
+        at += done * DQ_PAGE_SIZE;
+        from += done * DQ_PAGE_SIZE;
+        pages -= done;
+    }
+}
+
 static void zero_one(uintptr_t at, bool writable)
 {
-    int error = copy(at, zeroes, writable);
+    size_t done;
+    int error = copy(at, zeroes, 1, writable, &done);
 
     if (error && error != EEXIST && !is_gone(error)) {
         fail("install", error);
@@ -264,39 +292,48 @@ void dq_uffd_zero(uintptr_t at, size_t pages, bool writable, bool soon)
     }
 }
 
-static void set_protection(uintptr_t at, uint64_t mode)
+static void set_protection(uintptr_t at, size_t pages, uint64_t mode)
 {
-    struct uffdio_writeprotect w = {.range = {at, DQ_PAGE_SIZE}, .mode = mode};
+    struct uffdio_writeprotect w = {.range = {at, pages * DQ_PAGE_SIZE}, .mode = mode};
     int result;
 
     do {
         result = ioctl(uffd.fd, UFFDIO_WRITEPROTECT, &w);
     } while (result < 0 && errno == EAGAIN); /* see copy() */
-    if (result < 0 && !is_gone(errno)) {
+    if (result == 0) {
+        return;
+    }
+    if (!is_gone(errno)) {
         fail("protect", errno);
     }
-    if (result < 0) {
+    if (pages == 1) {
         dq_uffd_wake(at, 1);
+        return;
+    }
+    /* part of it is not the pager's, or the kernel wants the whole range in one mapping */
+    for (size_t i = 0; i < pages; i++) {
+        set_protection(at + i * DQ_PAGE_SIZE, 1, mode);
     }
 }
 
-void dq_uffd_protect(uintptr_t at)
+void dq_uffd_protect(uintptr_t at, size_t pages)
 {
-    set_protection(at, UFFDIO_WRITEPROTECT_MODE_WP);
+    set_protection(at, pages, UFFDIO_WRITEPROTECT_MODE_WP);
 }
 
 void dq_uffd_unprotect(uintptr_t at)
 {
-    set_protection(at, 0);
+    set_protection(at, 1, 0);
 }
 
-void dq_uffd_discard(uintptr_t at)
+void dq_uffd_discard(uintptr_t at, size_t pages)
 {
     void *p = (void *)at;
-    int result = madvise(p, DQ_PAGE_SIZE, MADV_DONTNEED);
+    size_t length = pages * DQ_PAGE_SIZE;
+    int result = madvise(p, length, MADV_DONTNEED);
 
     if (result < 0 && errno == EINVAL) {
-        result = madvise(p, DQ_PAGE_SIZE, MADV_DONTNEED_LOCKED);
+        result = madvise(p, length, MADV_DONTNEED_LOCKED);
     }
     /* ENOMEM: nothing is mapped there. */
     if (result < 0 && errno != ENOMEM) {
@@ -308,13 +345,25 @@ void dq_uffd_discard(uintptr_t at)
  * Through /proc/self/mem: it passes by the guest's protections, and it does not wait for a
  * userfaultfd (the kernel fails the access instead), so the loop cannot wait for itself.
  */
-bool dq_uffd_read(uintptr_t at, void *page)
+bool dq_uffd_read(uintptr_t at, void *to, size_t pages)
 {
-    if (pread(uffd.mem, page, DQ_PAGE_SIZE, (off_t)at) == (ssize_t)DQ_PAGE_SIZE) {
-        return true;
+    uint8_t *into = to;
+    bool all = true;
+
+    while (pages) {
+        ssize_t n = pread(uffd.mem, into, pages * DQ_PAGE_SIZE, (off_t)at);
+        size_t done = n > 0 ? (size_t)n / DQ_PAGE_SIZE : 0;
+
+        if (done == 0) {
+            memset(into, 0, DQ_PAGE_SIZE);
+            done = 1;
+            all = false;
+        }
+        at += done * DQ_PAGE_SIZE;
+        into += done * DQ_PAGE_SIZE;
+        pages -= done;
     }
-    memset(page, 0, DQ_PAGE_SIZE);
-    return false;
+    return all;
 }
 
 /* ---- which pages there are ---- */

@@ -33,11 +33,11 @@ int dq_uffd_register(uintptr_t start, size_t length);   /* 0 or -errno */
 int dq_uffd_unregister(uintptr_t start, size_t length); /* 0 or -errno; wakes who waits there */
 
 /*
- * Make a page present with this content. Wakes. If the page is present already, it is
- * replaced: only memory that was not registered when it was touched can be, and what the
- * page's last writer sent is what the page holds.
+ * Make pages present with this content. Wakes. A page that is present already is replaced:
+ * only memory that was not registered when it was touched can be, and what the page's last
+ * writer sent is what the page holds.
  */
-void dq_uffd_copy(uintptr_t at, const void *data, bool writable);
+void dq_uffd_copy(uintptr_t at, const void *data, size_t pages, bool writable);
 /*
  * Make pages present with zeroes, writable or not. Wakes. Those present already stay as they
  * are: either they are what another fault has just brought, or they were touched before the
@@ -46,16 +46,18 @@ void dq_uffd_copy(uintptr_t at, const void *data, bool writable);
  */
 void dq_uffd_zero(uintptr_t at, size_t pages, bool writable, bool soon);
 
-void dq_uffd_protect(uintptr_t at);   /* no thread writes to the page once this returns */
-void dq_uffd_unprotect(uintptr_t at); /* wakes */
+/* No thread writes to the pages once this returns. */
+void dq_uffd_protect(uintptr_t at, size_t pages);
+void dq_uffd_unprotect(uintptr_t at); /* one page; wakes */
 void dq_uffd_wake(uintptr_t at, size_t pages);
-void dq_uffd_discard(uintptr_t at); /* the page is absent once this returns */
+/* The pages are absent once this returns. */
+void dq_uffd_discard(uintptr_t at, size_t pages);
 
 /*
- * The content of a page, whatever its protection. An absent page reads as zeroes and false,
- * without becoming present and without waiting for the pager.
+ * The content of pages, whatever their protection. An absent page reads as zeroes, without
+ * becoming present and without waiting for the pager. True: none was absent.
  */
-bool dq_uffd_read(uintptr_t at, void *page);
+bool dq_uffd_read(uintptr_t at, void *to, size_t pages);
 
 /* Report, as runs, the pages of the range that have content (present or swapped out). */
 int dq_uffd_present(uintptr_t start, size_t length,

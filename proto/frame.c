@@ -6,6 +6,7 @@
 #include "proto/frame.h"
 
 #include <errno.h>
+#include <stdbool.h>
 
 struct layout {
     const char *name;
@@ -24,6 +25,18 @@ static const struct layout *layout_of(unsigned type)
     return type < DQ_MSG_COUNT && layouts[type].name ? &layouts[type] : NULL;
 }
 
+static bool may_follow(uint32_t trailing, uint32_t length)
+{
+    switch (trailing) {
+    case DQ_ANY:
+        return true;
+    case DQ_PAGES:
+        return length > 0 && length % DQ_PAGE_SIZE == 0 && length / DQ_PAGE_SIZE <= DQ_MOST_PAGES;
+    default:
+        return length == trailing;
+    }
+}
+
 int dq_frame_check(const struct dq_frame *f)
 {
     const struct layout *l = layout_of(f->type);
@@ -31,10 +44,10 @@ int dq_frame_check(const struct dq_frame *f)
     if (!l || f->zero) {
         return -EPROTO;
     }
-    if (l->trailing == DQ_ANY) {
-        return f->length >= l->size && f->length <= DQ_MAX_BODY ? 0 : -EMSGSIZE;
+    if (f->length < l->size || f->length > DQ_MAX_BODY) {
+        return -EMSGSIZE;
     }
-    return f->length == l->size + l->trailing ? 0 : -EMSGSIZE;
+    return may_follow(l->trailing, f->length - l->size) ? 0 : -EMSGSIZE;
 }
 
 const char *dq_msg_name(unsigned type)

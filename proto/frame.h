@@ -23,7 +23,7 @@ const char *dq_msg_name(unsigned type);
 /* Bytes of the fixed body; 0 for an unknown type. */
 uint32_t dq_msg_size(unsigned type);
 
-/* What may follow the fixed body: 0, DQ_PAGE_SIZE or DQ_ANY; 0 for an unknown type. */
+/* What may follow the fixed body: 0, DQ_PAGES or DQ_ANY; 0 for an unknown type. */
 uint32_t dq_msg_trailing(unsigned type);
 
 #endif

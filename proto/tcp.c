@@ -19,6 +19,14 @@
 /* A queue to oneself that has grown beyond this gives its memory back when it is empty. */
 #define SELF_KEEP (1u << 20)
 
+/* The transport that this thread is the loop of, once it has had a turn. */
+static _Thread_local const struct dq_transport *turning;
+
+bool dq_tcp_gathers(const struct dq_transport *t)
+{
+    return turning == t;
+}
+
 /* ---- the loop's attention */
 
 void dq_tcp_wake(struct dq_transport *t)
@@ -55,7 +63,9 @@ static void self_send(struct dq_transport *t, const struct iovec *iov, int count
     }
     g_byte_array_append(t->self_in, zeroes, padded(length) - length);
     pthread_mutex_unlock(&t->self_lock);
-    dq_tcp_wake(t);
+    if (!dq_tcp_gathers(t)) {
+        dq_tcp_wake(t);
+    }
 }
 
 /* What is sent while this runs waits for the next turn of the loop: sockets get theirs too. */
@@ -161,25 +171,41 @@ static int tcp_connect(struct dq_transport *t, const struct dq_peer_addr *peers)
 }
 
 static int tcp_send(struct dq_transport *t, int to, unsigned type, const void *body, size_t length,
-                    const void *page)
+                    const void *pages, unsigned count)
 {
-    struct dq_frame f = {.length = length + (page ? DQ_PAGE_SIZE : 0), .type = type};
+    const size_t more = (size_t)count * DQ_PAGE_SIZE;
+    struct dq_frame f = {.length = length + more, .type = type};
     struct iovec iov[] = {
         {&f, sizeof(f)},
         {(void *)body, length},
-        {(void *)page, page ? DQ_PAGE_SIZE : 0},
+        {(void *)pages, more},
     };
 
     if (length > DQ_MAX_BODY || type > UINT16_MAX || dq_frame_check(&f)) {
-        fprintf(stderr, "dqemu: bug: message %s (%u) with %zu bytes and %s page to node %d\n",
-                dq_msg_name(type), type, length, page ? "a" : "no", to);
+        fprintf(stderr, "dqemu: bug: message %s (%u) with %zu bytes and %u pages to node %d\n",
+                dq_msg_name(type), type, length, count, to);
         abort();
     }
     if (to == t->cfg.node) {
-        self_send(t, iov, page ? 3 : 2, sizeof(f) + f.length);
+        self_send(t, iov, count ? 3 : 2, sizeof(f) + f.length);
         return 0;
     }
-    return dq_tcp_link_send(&t->links[to], iov, page ? 3 : 2, sizeof(f) + f.length);
+    return dq_tcp_link_send(&t->links[to], iov, count ? 3 : 2, sizeof(f) + f.length);
+}
+
+static bool tcp_flush(struct dq_transport *t)
+{
+    bool more;
+
+    turning = t;
+    for (uint64_t left = t->gathered; left; left &= left - 1) {
+        dq_tcp_link_flush(&t->links[__builtin_ctzll(left)]);
+    }
+    t->gathered = 0;
+    pthread_mutex_lock(&t->self_lock);
+    more = t->self_in->len > 0;
+    pthread_mutex_unlock(&t->self_lock);
+    return more;
 }
 
 static void tcp_traffic(struct dq_transport *t, uint64_t *bytes_in, uint64_t *bytes_out)
@@ -222,6 +248,8 @@ const struct dq_transport_ops dq_transport_tcp = {
     .listen = dq_tcp_join_listen,
     .connect = tcp_connect,
     .send = tcp_send,
+    .deliver = self_deliver,
+    .flush = tcp_flush,
     .traffic = tcp_traffic,
     .destroy = tcp_destroy,
     .forked = tcp_forked,

@@ -30,11 +30,12 @@ struct dq_tcp_link {
     struct dq_transport *t;
     int node;
 
-    pthread_mutex_t lock; /* guards the next five; the loop alone writes state and fd */
+    pthread_mutex_t lock; /* guards the next six; the loop alone writes state and fd */
     enum dq_tcp_state state;
     int fd;
     struct dq_sendq queue;
-    bool want_write; /* the queue has bytes that nothing will send until the loop is told */
+    bool blocked;    /* the socket was full: the rest waits until it can be written */
+    bool want_write; /* ... and the loop has not been told yet */
     int send_error;  /* errno of the first failed send: the link is as good as lost */
 
     struct event *readable;
@@ -60,6 +61,7 @@ struct dq_transport {
 
     int wake_fd; /* eventfd: makes the loop look at what follows */
     struct event *wake;
+    uint64_t gathered;      /* the loop's: a bit per link that has bytes for the end of the turn */
     atomic_bool woken;      /* wake_fd is written and not yet read */
     atomic_bool links_call; /* some link has want_write or send_error */
 
@@ -81,6 +83,8 @@ struct dq_transport {
 
 /* tcp.c: makes the loop run its wake-up callback soon. Any thread. */
 void dq_tcp_wake(struct dq_transport *t);
+/* tcp.c: is this thread the loop, which sends at the end of its turn? */
+bool dq_tcp_gathers(const struct dq_transport *t);
 /* tcp.c: calls ready() if now is the time. */
 void dq_tcp_maybe_ready(struct dq_transport *t);
 
@@ -95,6 +99,8 @@ void dq_tcp_link_init(struct dq_tcp_link *l, struct dq_transport *t, int node);
 /* The peer is proved; takes over the descriptor. */
 void dq_tcp_link_up(struct dq_tcp_link *l, int fd);
 int dq_tcp_link_send(struct dq_tcp_link *l, struct iovec *iov, int count, size_t length);
+/* On the loop: sends what is queued, and comes back for what the socket does not take. */
+void dq_tcp_link_flush(struct dq_tcp_link *l);
 /* The loop's share of what send could not do itself. */
 void dq_tcp_link_called(struct dq_tcp_link *l);
 void dq_tcp_link_lost(struct dq_tcp_link *l, const char *why);

@@ -22,6 +22,8 @@
 #define IN_ROUNDS 4
 /* Pieces in one writev: as much as a socket buffer takes at once. */
 #define OUT_PIECES 32
+/* The loop sends this much without waiting for the end of its turn: the peer has work then. */
+#define GATHER_MOST (128u * 1024)
 
 void dq_tcp_link_init(struct dq_tcp_link *l, struct dq_transport *t, int node)
 {
@@ -50,31 +52,81 @@ static void call_loop(struct dq_tcp_link *l)
     dq_tcp_wake(l->t);
 }
 
-int dq_tcp_link_send(struct dq_tcp_link *l, struct iovec *iov, int count, size_t length)
+/* With the lock. What the socket takes of the queue; the rest waits for it. Bytes, or -1. */
+static ssize_t send_queued(struct dq_tcp_link *l)
+{
+    struct iovec iov[OUT_PIECES];
+    ssize_t sent = 0, n = 0;
+
+    while (l->queue.bytes > 0) {
+        size_t want = 0;
+        int count = dq_sendq_peek(&l->queue, iov, OUT_PIECES);
+
+        for (int i = 0; i < count; i++) {
+            want += iov[i].iov_len;
+        }
+        n = send_some(l->fd, iov, count);
+        if (n < 0) {
+            l->send_error = errno;
+            return -1;
+        }
+        dq_sendq_drop(&l->queue, n);
+        sent += n;
+        if ((size_t)n < want) {
+            break;
+        }
+    }
+    l->blocked = l->queue.bytes > 0;
+    return sent;
+}
+
+/* With the lock, on a thread that wants it sent now. Bytes, or -1; the loop is told of a rest. */
+static ssize_t send_now(struct dq_tcp_link *l, struct iovec *iov, int count, size_t length)
 {
     ssize_t n = 0;
-    bool call = false;
+
+    if (l->queue.bytes == 0) {
+        n = send_some(l->fd, iov, count);
+        if (n < 0) {
+            l->send_error = errno;
+        } else if ((size_t)n < length) {
+            dq_sendq_push(&l->queue, iov, count, n);
+            l->blocked = true;
+        }
+    } else {
+        /* the loop has gathered something: it goes first, and need not wait */
+        dq_sendq_push(&l->queue, iov, count, 0);
+        n = send_queued(l);
+    }
+    l->want_write |= l->blocked;
+    return n;
+}
+
+int dq_tcp_link_send(struct dq_tcp_link *l, struct iovec *iov, int count, size_t length)
+{
+    bool gathers = dq_tcp_gathers(l->t), call = false, flush = false;
+    ssize_t n = 0;
     int err = 0;
 
     pthread_mutex_lock(&l->lock);
     if (l->state == DQ_TCP_LOST || l->send_error) {
         err = -ENOTCONN;
-    } else if (l->state == DQ_TCP_UP && l->queue.bytes == 0) {
-        n = send_some(l->fd, iov, count);
-        if (n < 0) {
-            l->send_error = errno;
-            err = -ENOTCONN;
-            call = true;
-        }
-    }
-    if (!err && (size_t)n < length) {
-        call = l->state == DQ_TCP_UP && l->queue.bytes == 0;
-        l->want_write |= call;
-        dq_sendq_push(&l->queue, iov, count, n);
+    } else if (l->state == DQ_TCP_UP && !l->blocked && !gathers) {
+        n = send_now(l, iov, count, length);
+        err = n < 0 ? -ENOTCONN : 0;
+        call = n < 0 || l->want_write;
+    } else {
+        dq_sendq_push(&l->queue, iov, count, 0);
+        flush = !l->blocked && l->queue.bytes >= GATHER_MOST;
     }
     pthread_mutex_unlock(&l->lock);
     if (n > 0) {
         atomic_fetch_add_explicit(&l->t->bytes_out, n, memory_order_relaxed);
+    }
+    if (gathers && flush) {
+        dq_tcp_link_flush(l);
+    } else if (gathers) {
+        l->t->gathered |= UINT64_C(1) << l->node;
     }
     if (call) {
         call_loop(l);
@@ -82,23 +134,16 @@ int dq_tcp_link_send(struct dq_tcp_link *l, struct iovec *iov, int count, size_t
     return err;
 }
 
-/* Sends from the queue, and has the loop come back for the rest. On the loop. */
-static void flush(struct dq_tcp_link *l)
+void dq_tcp_link_flush(struct dq_tcp_link *l)
 {
-    struct iovec iov[OUT_PIECES];
     ssize_t n = 0;
 
     pthread_mutex_lock(&l->lock);
-    if (l->queue.bytes > 0 && !l->send_error) {
-        n = send_some(l->fd, iov, dq_sendq_peek(&l->queue, iov, OUT_PIECES));
-        if (n < 0) {
-            l->send_error = errno;
-        } else {
-            dq_sendq_drop(&l->queue, n);
+    if (l->state == DQ_TCP_UP && !l->send_error) {
+        n = send_queued(l);
+        if (l->blocked) {
+            event_add(l->writable, NULL);
         }
-    }
-    if (l->queue.bytes > 0 && !l->send_error) {
-        event_add(l->writable, NULL);
     }
     pthread_mutex_unlock(&l->lock);
     if (n > 0) {
@@ -111,7 +156,7 @@ static void flush(struct dq_tcp_link *l)
 static void on_writable(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd, (void)what;
-    flush(arg);
+    dq_tcp_link_flush(arg);
 }
 
 /* ---- in */
@@ -254,7 +299,7 @@ void dq_tcp_link_up(struct dq_tcp_link *l, int fd)
     l->fd = fd;
     l->state = DQ_TCP_UP;
     pthread_mutex_unlock(&l->lock);
-    flush(l);
+    dq_tcp_link_flush(l);
 }
 
 /* Everything but the lock, which a late sender may still take. */
@@ -312,7 +357,7 @@ void dq_tcp_link_called(struct dq_tcp_link *l)
         return;
     }
     if (write) {
-        flush(l);
+        dq_tcp_link_flush(l);
     }
     end_if_broken(l);
 }
@@ -320,7 +365,7 @@ void dq_tcp_link_called(struct dq_tcp_link *l)
 void dq_tcp_link_close(struct dq_tcp_link *l)
 {
     if (l->state == DQ_TCP_UP) {
-        flush(l);
+        dq_tcp_link_flush(l);
     }
     release(l);
     pthread_mutex_destroy(&l->lock);

@@ -44,7 +44,7 @@ struct dq_transport_events {
     void (*ready)(void *ctx);
     /*
      * A message. body: `length` bytes as in the frame, valid during the call only. For a
-     * message with a page, the page is the last DQ_PAGE_SIZE bytes of the body.
+     * message with pages, they are the last bytes of the body.
      */
     void (*message)(void *ctx, int from, unsigned type, const void *body, size_t length);
     /* A peer is gone or misbehaves; `why` is one clause for the user. Called once per peer. */
@@ -63,13 +63,21 @@ struct dq_transport_ops {
     /* Start connecting to all peers (an array of cfg.nodes, own entry unused). 0 or -errno. */
     int (*connect)(struct dq_transport *t, const struct dq_peer_addr *peers);
     /*
-     * body: the fixed body, then any trailing bytes but the page. page: NULL, or the
+     * body: the fixed body, then any trailing bytes but pages. pages: `count` pages of
      * DQ_PAGE_SIZE bytes to place at the end. Any thread. 0, or -ENOTCONN once the peer is lost.
      * A message to a peer that is still connecting waits for it. A frame that dq_frame_check()
      * would refuse is the caller's bug and aborts the process.
      */
     int (*send)(struct dq_transport *t, int to, unsigned type, const void *body, size_t length,
-                const void *page);
+                const void *pages, unsigned count);
+    /* Delivers what this node has sent to itself. On the loop, in each of its turns. */
+    void (*deliver)(struct dq_transport *t);
+    /*
+     * The end of a turn of the loop. From the first call on, what the loop's thread sends is
+     * gathered and leaves here, all for one peer together; so each turn must end with it. True:
+     * there is something for deliver(), do not sleep.
+     */
+    bool (*flush)(struct dq_transport *t);
     /* Bytes sent and received since the start, all peers together. */
     void (*traffic)(struct dq_transport *t, uint64_t *bytes_in, uint64_t *bytes_out);
     /*

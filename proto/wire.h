@@ -86,15 +86,25 @@ static_assert(sizeof(struct dq_verdict) == 40, "dq_verdict");
  * Bodies.
  */
 
-/* Coherence: see the table in dqemu/coherence.h. */
+/*
+ * Coherence: see the table in dqemu/coherence.h. A message of count pages is short for as many
+ * messages of one page each, in ascending order, with the same type, node and flags. (The counts
+ * of GRANT_ZERO and WAIT mean something else.)
+ */
 struct dq_msg_page {
     uint64_t page;
-    uint32_t count; /* GRANT_ZERO, OWN, RESET: pages of the run; WAIT: replies to expect */
+    uint32_t count; /* at least 1; GRANT_ZERO: pages of the run; WAIT: replies to expect */
     uint16_t node;  /* FETCH_*, INV: the requester that gets the answer (DQ_NODE_MAP: the home) */
-    uint16_t flags; /* GRANT_ZERO: which page of the run was asked for (0: the first); else zero */
+    uint16_t flags; /* GRANT_ZERO: which page of the run was asked for (0: the first); GET_*: the
+                     * run that is wished for if the page is untouched, as a power of two (0: the
+                     * home's choice); DATA_M, DONE: DQ_PAGE_CLEAN; else zero */
 };
 static_assert(sizeof(struct dq_msg_page) == 16, "dq_msg_page");
 #define DQ_NODE_MAP 0xffffu /* in place of a requester: the answer to an INV goes to the home */
+#define DQ_PAGE_CLEAN 1u    /* who had the page last did not write to it */
+/* The longest message of pages: enough to hide what a message costs, little enough to overlap
+ * sending, receiving and installing. */
+#define DQ_MOST_PAGES 16u
 
 /* A request about a range of pages, and its answer. */
 struct dq_msg_range {
@@ -175,10 +185,11 @@ static_assert(offsetof(struct dq_msg_futex, moves) == 32, "dq_msg_futex.moves");
 #define DQ_FUTEX_BY_MASTER (1ull << 63) /* in a cookie: the master asked, not a node */
 
 /*
- * X(NAME, body, trailing, direction and meaning). Trailing: 0 none; DQ_PAGE_SIZE exactly one
- * page; DQ_ANY up to DQ_MAX_BODY in all.
+ * X(NAME, body, trailing, direction and meaning). Trailing: 0 none; DQ_PAGES one to
+ * DQ_MOST_PAGES pages; DQ_ANY up to DQ_MAX_BODY in all.
  */
 #define DQ_ANY 0xffffffffu
+#define DQ_PAGES 0xfffffffeu
 #define DQ_MESSAGES(X)                                                                             \
     /* requester -> home */                                                                        \
     X(GET_S, dq_msg_page, 0, "a copy to read, please")                                             \
@@ -190,11 +201,13 @@ static_assert(offsetof(struct dq_msg_futex, moves) == 32, "dq_msg_futex.moves");
     X(WAIT, dq_msg_page, 0, "it is yours once this many holders have answered you")                \
     /* home -> holder */                                                                           \
     X(FETCH_S, dq_msg_page, 0, "send the requester a copy, keep yours to read")                    \
-    X(FETCH_X, dq_msg_page, 0, "send the requester the page, drop yours")                          \
+    X(FETCH_X, dq_msg_page, 0, "send the requester the page, drop yours; others drop theirs")      \
+    X(FETCH_M, dq_msg_page, 0, "yours is the only copy: it moves to the requester")                \
     X(INV, dq_msg_page, 0, "drop your copy, tell the requester (or the home)")                     \
     /* holder -> requester */                                                                      \
-    X(DATA_S, dq_msg_page, DQ_PAGE_SIZE, "a copy to read")                                         \
-    X(DATA_X, dq_msg_page, DQ_PAGE_SIZE, "the page; counts as one answer")                         \
+    X(DATA_S, dq_msg_page, DQ_PAGES, "a copy to read")                                             \
+    X(DATA_X, dq_msg_page, DQ_PAGES, "the page; counts as one answer")                             \
+    X(DATA_M, dq_msg_page, DQ_PAGES, "the only copy is yours")                                     \
     X(ACK, dq_msg_page, 0, "my copy is gone")                                                      \
     /* holder -> home */                                                                           \
     X(RACK, dq_msg_page, 0, "my copy is gone, for the map's reset")                                \

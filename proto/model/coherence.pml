@@ -32,7 +32,7 @@
 #endif
 #define MAP N                   /* the requester of a reset: the memory map on the master */
 
-mtype = { I, S, X };                        /* a node's copy: none, read, write */
+mtype = { I, S, C, X };                     /* a node's copy: none, read, the only one, write */
 mtype = { U, SH, EX };                      /* directory: untouched, shared, exclusive */
 mtype = { GET_S, GET_X, RESET,              /* requester -> home */
           GRANT_ZERO,                       /* home -> requester: untouched, zeroes, writable */
@@ -40,6 +40,7 @@ mtype = { GET_S, GET_X, RESET,              /* requester -> home */
           GRANT_UP,                         /* home -> requester: you are the only holder */
           WAIT,                             /* home -> requester: count replies from holders */
           FETCH_S, FETCH_X, INV,            /* home -> holder: send a copy; send and drop; drop */
+          FETCH_M, DATA_M,                  /* the only copy: send and drop */
           DATA_S, DATA_X, ACK,              /* holder -> requester */
           RACK,                             /* holder -> home: dropped for a reset */
           DONE };                           /* requester -> home: the entry may move on */
@@ -56,11 +57,13 @@ mtype want[N] = 0;              /* the request that is out */
 byte ver[N];
 bool busy;                      /* the directory entry is in a transaction */
 
+#define sole(n) (st[n] == X || st[n] == C)
+
 inline check() {
     /* a writer excludes everybody else; every copy is the last write */
-    assert(st[0] != X || (st[1] == I && st[2] == I));
-    assert(st[1] != X || (st[0] == I && st[2] == I));
-    assert(st[2] != X || (st[0] == I && st[1] == I));
+    assert(!sole(0) || (st[1] == I && st[2] == I));
+    assert(!sole(1) || (st[0] == I && st[2] == I));
+    assert(!sole(2) || (st[0] == I && st[1] == I));
     assert(st[0] == I || ver[0] == last);
     assert(st[1] == I || ver[1] == last);
     assert(st[2] == I || ver[2] == last)
@@ -69,7 +72,7 @@ inline check() {
 inline from_peer(f) {
     atomic { peer[f * N + me]?m, v ->
         if
-        :: m == DATA_S -> assert(want[me] == GET_S && st[me] != X && due == 0);
+        :: m == DATA_S -> assert(want[me] == GET_S && !sole(me) && due == 0);
                /* a run granted meanwhile, and shared since, may have brought it before */
                if :: st[me] == I -> st[me] = S; ver[me] = v :: else -> skip fi;
                want[me] = 0; check();
@@ -79,7 +82,17 @@ inline from_peer(f) {
         :: m == DATA_X -> assert(want[me] == GET_X && st[me] == I && due == 0);
                /* the copies that others still have equal it: it may be read */
                st[me] = S; ver[me] = v; got++; check()
-        :: m == ACK -> assert(want[me] == GET_X && st[me] != X && due == 0); got++
+        :: m == DATA_M ->
+               assert(want[me] != 0 && st[me] == I && due == 0 && got == 0 && need == 255);
+               /* who reads gets it Clean, and writes later without a message */
+               if :: want[me] == GET_X -> st[me] = X
+                  :: want[me] == GET_S -> st[me] = C
+#ifdef PLANT_MOVED_IS_SHARED
+                  :: want[me] == GET_S -> st[me] = S
+#endif
+               fi;
+               ver[me] = v; want[me] = 0; check(); to_home[me]!DONE
+        :: m == ACK -> assert(want[me] == GET_X && !sole(me) && due == 0); got++
         fi;
         m = 0; v = 0 }
 }
@@ -87,6 +100,7 @@ inline from_peer(f) {
 inline answer_drop() {
     if
     :: due == FETCH_X -> peer[me * N + due_to]!DATA_X, ver[me]
+    :: due == FETCH_M -> peer[me * N + due_to]!DATA_M, ver[me]
     :: due == INV && due_to == MAP -> to_home[me]!RACK
     :: due == INV && due_to != MAP ->
 #ifndef PLANT_DROPPED_ACK
@@ -97,6 +111,8 @@ inline answer_drop() {
     fi
 }
 
+#define drops (due == FETCH_X || due == FETCH_M || due == INV)
+
 proctype Node(byte me) {
     mtype m, due = 0;           /* what a holder was told to do and has not done yet */
     byte req, v, got, need = 255, due_to;
@@ -105,10 +121,12 @@ end:
     /* a thread writes where it may */
     :: atomic { st[me] == X && writes < MAXW ->
            writes++; last++; ver[me] = last; check() }
+    :: atomic { st[me] == C && writes < MAXW ->
+           st[me] = X; writes++; last++; ver[me] = last; check() }
     /* a thread faults */
     :: atomic { st[me] == I && want[me] == 0 && requests < MAXQ ->
            requests++; want[me] = GET_S; to_home[me]!GET_S }
-    :: atomic { st[me] != X && want[me] == 0 && requests < MAXQ ->
+    :: atomic { !sole(me) && want[me] == 0 && requests < MAXQ ->
            requests++; want[me] = GET_X; to_home[me]!GET_X }
     /* the home speaks */
     :: atomic { from_home[me]?m, req, v ->
@@ -121,11 +139,13 @@ end:
 #endif
                   st[me] = X; ver[me] = v; check()
            :: m == GRANT_UP ->
-                  assert(st[me] == X && want[me] != 0 || st[me] == S && want[me] == GET_X);
+                  assert(sole(me) && want[me] != 0 || st[me] == S && want[me] == GET_X);
                   assert(due == 0);
-                  st[me] = X; want[me] = 0; check()
-           :: m == WAIT -> assert(want[me] == GET_X && st[me] != X && due == 0); need = v
+                  if :: st[me] == S -> st[me] = X :: else -> skip fi;
+                  want[me] = 0; check()
+           :: m == WAIT -> assert(want[me] == GET_X && !sole(me) && due == 0); need = v
            :: else -> assert(st[me] != I && due == 0 && got == 0 && need == 255);
+                  assert(m != FETCH_M || sole(me));
                   due = m; due_to = req
            fi;
            m = 0; req = 0; v = 0 }
@@ -135,12 +155,12 @@ end:
            st[me] = S;
 #endif
            peer[me * N + due_to]!DATA_S, ver[me]; due = 0; due_to = 0 }
-    :: atomic { (due == FETCH_X || due == INV) && st[me] == X -> st[me] = S }
+    :: atomic { drops && sole(me) -> st[me] = S }
 #ifndef PLANT_LATE_DROP
-    :: atomic { (due == FETCH_X || due == INV) && st[me] == S ->
+    :: atomic { drops && st[me] == S ->
            st[me] = I; answer_drop(); ver[me] = 0; due = 0; due_to = 0 }
 #else
-    :: atomic { (due == FETCH_X || due == INV) && st[me] == S -> answer_drop(); due = RESET }
+    :: atomic { drops && st[me] == S -> answer_drop(); due = RESET }
     :: atomic { due == RESET -> st[me] = I; due = 0; due_to = 0 }
 #endif
     /* other holders speak, before or after the home's WAIT */
@@ -234,6 +254,15 @@ end:
                   busy = true;
 #endif
                   from_home[keeper]!FETCH_S, r, 0; sharer[r] = true
+           /* whether a page is migratory is a guess: so both rows at any time */
+           :: m != RESET && dir == EX && owner != r ->
+#ifndef PLANT_EARLY_FETCH
+                  busy = true;
+#endif
+                  from_home[owner]!FETCH_M, r, 0;
+#ifndef PLANT_KEPT_OWNER
+                  owner = r
+#endif
            :: m == GET_S && dir == EX && owner != r ->
                   busy = true; from_home[owner]!FETCH_S, r, 0;
                   dir = SH; sharer[owner] = true; sharer[r] = true
@@ -260,12 +289,6 @@ end:
                   :: else -> sharer[0] = false; sharer[1] = false; sharer[2] = false
                   fi;
                   dir = EX; owner = r
-           :: m == GET_X && dir == EX && owner != r ->
-#ifndef PLANT_EARLY_FETCH
-                  busy = true;
-#endif
-                  from_home[r]!WAIT, r, 1; from_home[owner]!FETCH_X, r, 0;
-                  owner = r
            fi;
            m = 0; r = 0; k = 0; keeper = 0; i = 0 }
     od

@@ -42,6 +42,17 @@ static uint64_t little_endian(const uint8_t *bytes, int count)
     return x;
 }
 
+static bool may_follow(uint64_t length, uint64_t trailing)
+{
+    if (trailing == DQ_ANY) {
+        return true;
+    }
+    if (trailing == DQ_PAGES) {
+        return length >= 4096 && length <= 16 * 4096 && length % 4096 == 0;
+    }
+    return length == trailing;
+}
+
 /* What the table says, spelled out once more. */
 static bool header_is_good(uint64_t length, unsigned type, unsigned zero)
 {
@@ -51,8 +62,8 @@ static bool header_is_good(uint64_t length, unsigned type, unsigned zero)
     switch (type) {
 #define X(name, body, trailing, help)                                                              \
     case DQ_MSG_##name:                                                                            \
-        return (trailing) == DQ_ANY ? length >= sizeof(struct body) && length <= 1048576           \
-                                    : length == sizeof(struct body) + (trailing);
+        return may_follow(length - sizeof(struct body), trailing) &&                               \
+               length >= sizeof(struct body) && length <= 1048576;
         DQ_MESSAGES(X)
 #undef X
     }
@@ -232,6 +243,8 @@ static void append_message(GByteArray *to)
 
     if (trailing == DQ_ANY) {
         trailing = number(20) ? number(300) : number(8) ? number(200000) : DQ_MAX_BODY - f.length;
+    } else if (trailing == DQ_PAGES) {
+        trailing = (1 + number(DQ_MOST_PAGES)) * DQ_PAGE_SIZE;
     }
     f.length += trailing;
     if (number(12) == 0) {

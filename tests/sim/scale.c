@@ -122,7 +122,7 @@ static void deliver(struct cluster *c, const struct packet *p)
     struct node *n = &c->node[p->to];
     bool to_home = p->type == DQ_MSG_GET_S || p->type == DQ_MSG_GET_X || p->type == DQ_MSG_DONE ||
                    p->type == DQ_MSG_RACK;
-    bool data = p->type == DQ_MSG_DATA_S || p->type == DQ_MSG_DATA_X;
+    bool data = p->type == DQ_MSG_DATA_S || p->type == DQ_MSG_DATA_X || p->type == DQ_MSG_DATA_M;
     int error;
 
     c->hops = p->hops;
@@ -140,7 +140,7 @@ static void access_page(struct cluster *c, int node, uint64_t page, bool write)
     struct packet *p;
 
     c->hops = 0;
-    if (dq_cache_want(c->node[node].cache, page, write, 1)) {
+    if (dq_cache_want(c->node[node].cache, page, write, 0, 1)) {
         return;
     }
     c->faults++;

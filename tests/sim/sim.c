@@ -115,6 +115,7 @@ struct page {
 
 struct world {
     uint64_t seed, random;
+    unsigned most_wish; /* for the length of a run: what does not leave the world */
     enum plant plant;
     bool trace;
     int nodes, threads, chunks, window, pages;
@@ -244,7 +245,7 @@ static void dir_send(void *ctx, int to, unsigned type, const struct dq_msg_page 
         return;
     }
     push(n->w, n->number, to, p);
-    if ((type == DQ_MSG_FETCH_S || type == DQ_MSG_FETCH_X) && plant(n->w, PLANT_NO_BUSY)) {
+    if ((type == DQ_MSG_FETCH_S || type == DQ_MSG_FETCH_M) && plant(n->w, PLANT_NO_BUSY)) {
         p.type = DQ_MSG_DONE;
         push(n->w, m->node, n->number, p);
     }
@@ -263,6 +264,11 @@ static void dir_reset_done(void *ctx, uint64_t cookie)
 static const struct dq_dir_ops dir_ops = {.send = dir_send, .reset_done = dir_reset_done};
 
 /* ------------------------------------------------ callbacks: the node */
+
+static bool carries_page(unsigned type)
+{
+    return type == DQ_MSG_DATA_S || type == DQ_MSG_DATA_X || type == DQ_MSG_DATA_M;
+}
 
 static void wake(struct node *n, int page)
 {
@@ -283,7 +289,7 @@ static void cache_send(void *ctx, int to, unsigned type, const struct dq_msg_pag
     struct copy *c = &n->copies[index_of(n->w, m->page)];
     struct packet p = {.type = type, .m = *m};
 
-    if (with_page != (type == DQ_MSG_DATA_S || type == DQ_MSG_DATA_X)) {
+    if (with_page != carries_page(type)) {
         fail(n->w, "node %d: %s with_page=%d", n->number, message_names[type], with_page);
     }
     if (with_page) {
@@ -459,18 +465,26 @@ static void access_page(struct node *n, struct thread *t)
           t->write ? "writes" : "reads", t->page, c->version);
 }
 
+static bool may_access(const struct copy *c, const struct thread *t)
+{
+    return c->present && (c->writable || !t->write);
+}
+
 static void run_thread(struct node *n, struct thread *t)
 {
     struct world *w = n->w;
     struct copy *c = &n->copies[t->page];
-    bool may = c->present && (c->writable || !t->write);
+    unsigned wish = (unsigned)draw(w, w->most_wish + 1);
 
     if (w->page[t->page].forbidden) {
         t->busy = false;
-    } else if (may) {
+    } else if (may_access(c, t)) {
         access_page(n, t);
-    } else if (dq_cache_want(n->cache, w->page[t->page].number, t->write, w->now)) {
-        fail(w, "node %d: the engine denies the fault in page %d", n->number, t->page);
+    } else if (dq_cache_want(n->cache, w->page[t->page].number, t->write, wish, w->now)) {
+        if (!may_access(c, t)) {
+            fail(w, "node %d: the engine denies the fault in page %d", n->number, t->page);
+        }
+        access_page(n, t);
     } else {
         trace(w, "node %d thread %d waits to %s page %d", n->number, (int)(t - n->threads),
               t->write ? "write" : "read", t->page);
@@ -516,7 +530,7 @@ static void deliver(struct world *w, int from, int to)
     bool overtakes = queued(c) > 1 && w->plant == PLANT_EARLY_FETCH && plant(w, w->plant);
     struct packet p = pop(c, overtakes);
     struct node *n = &w->node[to];
-    bool data = p.type == DQ_MSG_DATA_S || p.type == DQ_MSG_DATA_X;
+    bool data = carries_page(p.type);
     int error = 0;
 
     trace(w, "%d -> %d %s page %" PRIx64 " count %u node %u flags %u version %" PRIu64, from, to,
@@ -673,7 +687,7 @@ static void step_gathering(struct world *w)
     }
     for (int p = 0; p < w->pages; p++) {
         if (w->to_gather >> p & 1 && !w->page[p].forbidden && !n->copies[p].present) {
-            dq_cache_want(n->cache, w->page[p].number, false, w->now);
+            dq_cache_want(n->cache, w->page[p].number, false, 0, w->now);
             missing |= UINT32_C(1) << p;
         }
     }
@@ -836,6 +850,7 @@ static void set_up(struct world *w)
     /* a run does not leave the world: the window is a whole number of runs */
     w->window = (int)(run * (1 + draw(w, MAX_WINDOW / run)));
     w->pages = w->chunks * w->window;
+    w->most_wish = w->window % 4 == 0 ? 2 : w->window % 2 == 0;
     w->refuses_release = chance(w, 2);
     w->now = 1;
     w->gathering = -1;

@@ -47,8 +47,9 @@ static void G_GNUC_PRINTF(2, 3) did(struct fixture *f, const char *format, ...)
 
 static void on_send(void *ctx, int to, unsigned type, const struct dq_msg_page *m, bool with_page)
 {
-    (void)m;
-    did(ctx, "%s>%d%s", names[type], to, with_page ? "+page" : "");
+    bool clean = (type == DQ_MSG_DONE || type == DQ_MSG_DATA_M) && m->flags == DQ_PAGE_CLEAN;
+
+    did(ctx, "%s>%d%s%s", names[type], to, with_page ? "+page" : "", clean ? "+clean" : "");
 }
 
 static void on_install(void *ctx, uint64_t page, uint32_t count, const void *data, bool writable)
@@ -98,7 +99,7 @@ static void on_granted(void *ctx, uint64_t page, enum dq_page_state state)
     struct fixture *f = ctx;
 
     g_assert_cmpint(dq_cache_state(f->cache, page), ==, state);
-    did(f, "granted:%c", "ISX"[state]);
+    did(f, "granted:%c", "ISCX"[state]);
 }
 
 static const struct dq_cache_ops ops = {
@@ -131,9 +132,10 @@ static void close_cache(struct fixture *f)
 static int tell(struct fixture *f, int from, unsigned type, unsigned page, unsigned arg)
 {
     struct dq_msg_page m = {.page = f->page + page};
-    bool data = type == DQ_MSG_DATA_S || type == DQ_MSG_DATA_X;
+    bool data = type == DQ_MSG_DATA_S || type == DQ_MSG_DATA_X || type == DQ_MSG_DATA_M;
 
     m.node = (uint16_t)arg;
+    m.flags = type == DQ_MSG_DATA_M ? (uint16_t)arg : 0;
     m.count = type == DQ_MSG_GRANT_ZERO && !arg ? 1 : arg;
     return dq_cache_message(f->cache, from, type, &m, data ? "" : NULL, f->now);
 }
@@ -158,7 +160,7 @@ static int tell(struct fixture *f, int from, unsigned type, unsigned page, unsig
 
 #define WANT(f, which, write, answer, words)                                                       \
     do {                                                                                           \
-        bool has = dq_cache_want((f)->cache, (f)->page + (which), write, (f)->now);                \
+        bool has = dq_cache_want((f)->cache, (f)->page + (which), write, 0, (f)->now);             \
                                                                                                    \
         g_assert_cmpint(has, ==, answer);                                                          \
         DID(f, words);                                                                             \
@@ -282,6 +284,49 @@ static void test_gives_away(void)
     close_cache(&f);
 }
 
+/* The only copy moves; to who reads it comes Clean. */
+static void test_moves(void)
+{
+    struct fixture f;
+
+    open_cache(&f, 4);
+    get_exclusive(&f);
+    TELL(&f, HOME, FETCH_M, 0, 2, "readonly release DATA_M>2+page drop");
+    WANT(&f, 0, true, false, "GET_X>0");
+    TELL(&f, 2, DATA_M, 0, 0, "install:0+1w DONE>0 granted:X");
+    f.now += HOLD;
+    TELL(&f, HOME, FETCH_M, 0, 2, "readonly release DATA_M>2+page drop");
+
+    WANT(&f, 0, false, false, "GET_S>0");
+    TELL(&f, 2, DATA_M, 0, 0, "install:0+1r DONE>0 granted:C");
+    f.now += HOLD;
+    WANT(&f, 0, false, true, "");
+    /* not written: it need not be made readonly, and says so */
+    TELL(&f, HOME, FETCH_M, 0, 2, "release DATA_M>2+page+clean drop");
+
+    WANT(&f, 0, false, false, "GET_S>0");
+    TELL(&f, 2, DATA_M, 0, DQ_PAGE_CLEAN, "install:0+1r DONE>0+clean granted:C");
+    f.now += HOLD;
+    /* written without a message */
+    WANT(&f, 0, true, true, "writable");
+    WANT(&f, 0, true, true, "");
+    TELL(&f, HOME, FETCH_M, 0, 2, "readonly release DATA_M>2+page drop");
+
+    /* write access wanted meanwhile */
+    WANT(&f, 0, false, false, "GET_S>0");
+    WANT(&f, 0, true, false, "");
+    TELL(&f, 2, DATA_M, 0, 0, "install:0+1w DONE>0 granted:X");
+    close_cache(&f);
+
+    /* only the only copy can move */
+    open_cache(&f, 4);
+    get_shared(&f);
+    REFUSES(&f, HOME, FETCH_M, 0, 2);
+    WANT(&f, 0, true, false, "GET_X>0");
+    REFUSES(&f, 2, DATA_M, 0, 0);
+    close_cache(&f);
+}
+
 static void test_hold_time(void)
 {
     struct fixture f;
@@ -377,7 +422,8 @@ static void test_refusals(void)
 {
     struct fixture f;
     static const unsigned answers[] = {DQ_MSG_GRANT_ZERO, DQ_MSG_GRANT_UP, DQ_MSG_WAIT,
-                                       DQ_MSG_FETCH_S,    DQ_MSG_FETCH_X,  DQ_MSG_INV};
+                                       DQ_MSG_FETCH_S,    DQ_MSG_FETCH_X,  DQ_MSG_FETCH_M,
+                                       DQ_MSG_INV};
     struct dq_msg_page m = {.count = 1};
 
     open_cache(&f, 4);
@@ -455,7 +501,7 @@ static void test_own_and_memory(void)
 
     /* hold times that are over leave nothing behind */
     for (unsigned i = 0; i < 100000; i++) {
-        dq_cache_want(f.cache, f.page, true, f.now);
+        dq_cache_want(f.cache, f.page, true, 0, f.now);
         g_assert_cmpint(tell(&f, HOME, DQ_MSG_GRANT_ZERO, 0, 0), ==, 0);
         f.now += HOLD;
         g_assert_cmpint(tell(&f, HOME, DQ_MSG_INV, 0, 2), ==, 0);
@@ -477,7 +523,7 @@ static void random_message(struct fixture *f, GRand *random)
         m.node = DQ_NODE_MAP;
     }
     dq_cache_message(f->cache, from, type, &m,
-                     type == DQ_MSG_DATA_S || type == DQ_MSG_DATA_X ? "" : NULL, f->now);
+                     type >= DQ_MSG_DATA_S && type <= DQ_MSG_DATA_M ? "" : NULL, f->now);
 }
 
 /* Whatever peers send, the cache stands. */
@@ -512,7 +558,7 @@ static void test_random_messages(void)
         case 4:
         case 5:
             dq_cache_want(f.cache, f.page + (uint64_t)g_rand_int_range(random, 0, 6),
-                          g_rand_boolean(random), f.now);
+                          g_rand_boolean(random), 0, f.now);
             break;
         }
     }
@@ -528,6 +574,7 @@ int main(int argc, char **argv)
     g_test_add_func("/cache/answers-in-any-order", test_answers_in_any_order);
     g_test_add_func("/cache/run", test_run);
     g_test_add_func("/cache/gives-away", test_gives_away);
+    g_test_add_func("/cache/moves", test_moves);
     g_test_add_func("/cache/hold-time", test_hold_time);
     g_test_add_func("/cache/release", test_release);
     g_test_add_func("/cache/freeze", test_freeze);

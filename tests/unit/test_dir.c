@@ -137,9 +137,46 @@ static void test_write_exclusive(void)
 
     open_dir(&f, 3, 1);
     TELL(&f, 1, GET_S, 0, "GRANT_ZERO>1[0+1@0]");
-    TELL(&f, 2, GET_X, 0, "WAIT>2#1 FETCH_X>1(2)");
+    TELL(&f, 2, GET_X, 0, "FETCH_M>1(2)");
     TELL(&f, 2, DONE, 0, "");
     TELL(&f, 0, GET_S, 0, "FETCH_S>2(0)");
+    close_dir(&f);
+}
+
+/* Who reads will write: the page moves to readers, until one has not written. */
+static void test_migratory(void)
+{
+    struct fixture f;
+    struct dq_msg_page clean = {.count = 1, .flags = DQ_PAGE_CLEAN};
+
+    open_dir(&f, 4, 1);
+    clean.page = f.page;
+    TELL(&f, 1, GET_X, 0, "GRANT_ZERO>1[0+1@0]");
+    TELL(&f, 2, GET_S, 0, "FETCH_S>1(2)");
+    TELL(&f, 2, DONE, 0, "");
+    TELL(&f, 2, GET_X, 0, "WAIT>2#1 INV>1(2)");
+    TELL(&f, 2, DONE, 0, "");
+    TELL(&f, 3, GET_S, 0, "FETCH_M>2(3)");
+    TELL(&f, 3, DONE, 0, "");
+    TELL(&f, 1, GET_S, 0, "FETCH_M>3(1)");
+    g_assert_cmpint(dq_dir_message(f.dir, 1, DQ_MSG_DONE, &clean), ==, 0);
+    TELL(&f, 2, GET_S, 0, "FETCH_S>1(2)");
+    close_dir(&f);
+}
+
+/* A requester may wish for a run of another length; a length that is none is refused. */
+static void test_wish(void)
+{
+    struct fixture f;
+    struct dq_msg_page m = {.count = 1, .flags = 5};
+
+    open_dir(&f, 3, 4);
+    m.page = f.page + 40;
+    g_assert_cmpint(dq_dir_message(f.dir, 1, DQ_MSG_GET_X, &m), ==, 0);
+    SAYS(&f, "GRANT_ZERO>1[32+32@8]");
+    m.page = f.page;
+    m.flags = DQ_MOST_WISH + 1;
+    g_assert_cmpint(dq_dir_message(f.dir, 1, DQ_MSG_GET_X, &m), ==, -EPROTO);
     close_dir(&f);
 }
 
@@ -152,14 +189,16 @@ static void test_write_shared(void)
     TELL(&f, 2, GET_S, 0, "FETCH_S>1(2)");
     TELL(&f, 2, DONE, 0, "");
     /* an upgrade moves no data */
-    TELL(&f, 2, GET_X, 0, "WAIT>2#1 INV>1(2)");
+    TELL(&f, 3, GET_S, 0, "FETCH_S>1(3)");
+    TELL(&f, 3, DONE, 0, "");
+    TELL(&f, 2, GET_X, 0, "WAIT>2#2 INV>1(2) INV>3(2)");
     TELL(&f, 2, DONE, 0, "");
     TELL(&f, 1, GET_S, 0, "FETCH_S>2(1)");
     TELL(&f, 1, DONE, 0, "");
     /* one of the sharers sends it to who has no copy */
     TELL(&f, 3, GET_X, 0, "WAIT>3#2 FETCH_X>1(3) INV>2(3)");
     TELL(&f, 3, DONE, 0, "");
-    TELL(&f, 0, GET_X, 0, "WAIT>0#1 FETCH_X>3(0)");
+    TELL(&f, 0, GET_X, 0, "FETCH_M>3(0)");
     close_dir(&f);
 }
 
@@ -250,14 +289,14 @@ static void test_refusals(void)
     TELL(&f, 1, GET_X, 0, "GRANT_ZERO>1[0+1@0]");
     g_assert_cmpint(tell(&f, 1, DQ_MSG_DONE, 0), ==, -EPROTO);
     g_assert_cmpint(tell(&f, 1, DQ_MSG_RACK, 0), ==, -EPROTO);
-    TELL(&f, 2, GET_X, 0, "WAIT>2#1 FETCH_X>1(2)");
+    TELL(&f, 2, GET_X, 0, "FETCH_M>1(2)");
     TELL(&f, 0, GET_X, 0, "");
     g_assert_cmpint(tell(&f, 2, DQ_MSG_GET_S, 0), ==, -EPROTO);
     g_assert_cmpint(tell(&f, 0, DQ_MSG_GET_S, 0), ==, -EPROTO);
     g_assert_cmpint(tell(&f, 1, DQ_MSG_DONE, 0), ==, -EPROTO);
     g_assert_cmpint(tell(&f, 2, DQ_MSG_RACK, 0), ==, -EPROTO);
     SAYS(&f, "");
-    TELL(&f, 2, DONE, 0, "WAIT>0#1 FETCH_X>2(0)");
+    TELL(&f, 2, DONE, 0, "FETCH_M>2(0)");
     TELL(&f, 0, DONE, 0, "");
     dq_dir_reset(f.dir, f.page, 1, 1);
     SAYS(&f, "INV>0(map)");
@@ -326,7 +365,7 @@ static void test_many_nodes(void)
     f.mute = false;
     TELL(&f, 1, GET_X, 0, expected->str);
     TELL(&f, 1, DONE, 0, "");
-    TELL(&f, 199, GET_X, 0, "WAIT>199#1 FETCH_X>1(199)");
+    TELL(&f, 199, GET_X, 0, "FETCH_M>1(199)");
     g_string_free(expected, TRUE);
     close_dir(&f);
 }
@@ -406,6 +445,8 @@ int main(int argc, char **argv)
     g_test_add_func("/dir/read", test_read_shared_and_exclusive);
     g_test_add_func("/dir/write-exclusive", test_write_exclusive);
     g_test_add_func("/dir/write-shared", test_write_shared);
+    g_test_add_func("/dir/migratory", test_migratory);
+    g_test_add_func("/dir/wish", test_wish);
     g_test_add_func("/dir/crossed-run", test_request_that_crossed_a_run);
     g_test_add_func("/dir/fifo", test_requests_wait_in_order);
     g_test_add_func("/dir/reset", test_reset);

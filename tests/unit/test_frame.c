@@ -19,12 +19,14 @@ static int check_length(unsigned type, uint32_t length)
 
 static void expect(unsigned type, uint32_t size, uint32_t trailing)
 {
-    bool any = trailing == DQ_ANY;
-    uint32_t least = any ? size : size + trailing;
-    uint32_t most = any ? DQ_MAX_BODY : least;
+    bool any = trailing == DQ_ANY, pages = trailing == DQ_PAGES;
+    uint32_t least = any ? size : size + (pages ? DQ_PAGE_SIZE : trailing);
+    uint32_t most = any ? DQ_MAX_BODY : pages ? size + DQ_MOST_PAGES * DQ_PAGE_SIZE : least;
+    uint32_t step = pages ? DQ_PAGE_SIZE : 1;
     uint32_t lengths[] = {
-        0,    1,        least - 1,   least,           least + 1, most - 1,
-        most, most + 1, DQ_MAX_BODY, DQ_MAX_BODY + 1, INT32_MAX, UINT32_MAX,
+        0,           1,           least - 1,   least,           least + 1, least + step,
+        most - 1,    most,        most + 1,    most + step,     size,      size + 1,
+        size + step, most - step, DQ_MAX_BODY, DQ_MAX_BODY + 1, INT32_MAX, UINT32_MAX,
     };
 
     g_assert_cmpuint(dq_msg_size(type), ==, size);
@@ -32,7 +34,9 @@ static void expect(unsigned type, uint32_t size, uint32_t trailing)
     for (unsigned i = 0; i < G_N_ELEMENTS(lengths); i++) {
         uint32_t l = lengths[i];
 
-        g_assert_cmpint(check_length(type, l), ==, l >= least && l <= most ? 0 : -EMSGSIZE);
+        bool good = l >= least && l <= most && (l - size) % step == 0;
+
+        g_assert_cmpint(check_length(type, l), ==, good ? 0 : -EMSGSIZE);
     }
 }
 

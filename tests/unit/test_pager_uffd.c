@@ -75,10 +75,10 @@ static void test_forbidden_memory(void)
 {
     set_up(0, PROT_NONE);
     memset(bytes, 'x', PAGE);
-    dq_uffd_copy(at(3), bytes, false);
+    dq_uffd_copy(at(3), bytes, 1, false);
     dq_uffd_zero(at(4), 2, true, false);
     memset(bytes, 0, PAGE);
-    g_assert_true(dq_uffd_read(at(3), bytes));
+    g_assert_true(dq_uffd_read(at(3), bytes, 1));
     g_assert_true(is_filled(bytes, 'x'));
     mprotect(memory, (size_t)PAGES * PAGE, PROT_READ);
     g_assert_true(is_filled(host(3), 'x') && is_filled(host(4), 0) && is_filled(host(5), 0));
@@ -89,7 +89,7 @@ static void test_present_already(void)
 {
     set_up(4, PROT_READ | PROT_WRITE);
     memset(bytes, 'x', PAGE);
-    dq_uffd_copy(at(0), bytes, true);
+    dq_uffd_copy(at(0), bytes, 1, true);
     g_assert_true(is_filled(host(0), 'x'));
     dq_uffd_zero(at(1), 5, true, false); /* 1 to 3 are present */
     dq_uffd_zero(at(2), 1, true, true);
@@ -102,17 +102,17 @@ static void test_absent(void)
 {
     set_up(2, PROT_READ | PROT_WRITE);
     memset(bytes, 'x', PAGE);
-    g_assert_false(dq_uffd_read(at(9), bytes));
+    g_assert_false(dq_uffd_read(at(9), bytes, 1));
     g_assert_true(is_filled(bytes, 0));
-    dq_uffd_protect(at(9));
+    dq_uffd_protect(at(9), 1);
     dq_uffd_unprotect(at(9));
-    dq_uffd_discard(at(9));
-    dq_uffd_discard(at(0));
-    g_assert_false(dq_uffd_read(at(0), bytes));
-    g_assert_true(dq_uffd_read(at(1), bytes));
+    dq_uffd_discard(at(9), 1);
+    dq_uffd_discard(at(0), 1);
+    g_assert_false(dq_uffd_read(at(0), bytes, 1));
+    g_assert_true(dq_uffd_read(at(1), bytes, 1));
     tear_down();
-    dq_uffd_discard(at(1));
-    g_assert_false(dq_uffd_read(at(1), bytes));
+    dq_uffd_discard(at(1), 1);
+    g_assert_false(dq_uffd_read(at(1), bytes, 1));
 }
 
 static void test_not_ours(void)
@@ -122,16 +122,48 @@ static void test_not_ours(void)
                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == host(8));
     memset(host(8), 'k', PAGE);
     memset(bytes, 'x', PAGE);
-    dq_uffd_copy(at(8), bytes, true);
+    dq_uffd_copy(at(8), bytes, 1, true);
     dq_uffd_zero(at(8), 1, true, true);
-    dq_uffd_protect(at(8));
+    dq_uffd_protect(at(8), 1);
     dq_uffd_unprotect(at(8));
     g_assert_true(is_filled(host(8), 'k'));
     /* a run from memory of ours into memory that is not */
     dq_uffd_zero(at(6), 4, true, false);
-    g_assert_true(dq_uffd_read(at(6), bytes) && dq_uffd_read(at(7), bytes));
+    g_assert_true(dq_uffd_read(at(6), bytes, 1) && dq_uffd_read(at(7), bytes, 1));
     g_assert_true(is_filled(host(8), 'k'));
     tear_down();
+}
+
+/* A run of pages with content, in mappings of several kinds, over a page that is there, and a hole. */
+static void test_runs(void)
+{
+    uint8_t *many = g_malloc(8 * PAGE);
+
+    set_up(0, PROT_READ | PROT_WRITE);
+    for (int i = 0; i < 8; i++) {
+        memset(many + i * PAGE, 'a' + i, PAGE);
+    }
+    g_assert_cmpint(mprotect(host(3), 2 * PAGE, PROT_READ), ==, 0);
+    g_assert_cmpint(munmap(host(6), PAGE), ==, 0);
+    memset(bytes, 'x', PAGE);
+    dq_uffd_copy(at(1), bytes, 1, true);
+    dq_uffd_copy(at(0), many, 8, true);
+    for (int i = 0; i < 8; i++) {
+        if (i != 6) {
+            g_assert_true(is_filled(host(i), (char)('a' + i)));
+        }
+    }
+    dq_uffd_protect(at(0), 8);
+    memset(many, 'x', 8 * PAGE);
+    g_assert_false(dq_uffd_read(at(0), many, 8));
+    for (int i = 0; i < 8; i++) {
+        g_assert_cmpint(many[i * PAGE], ==, i == 6 ? 0 : 'a' + i);
+    }
+    dq_uffd_discard(at(0), 6);
+    g_assert_false(dq_uffd_read(at(5), bytes, 1));
+    g_assert_true(dq_uffd_read(at(7), bytes, 1));
+    tear_down();
+    g_free(many);
 }
 
 static gpointer write_to(gpointer page)
@@ -146,12 +178,12 @@ static void test_faults(void)
     GThread *t;
 
     set_up(1, PROT_READ | PROT_WRITE);
-    dq_uffd_protect(at(0));
+    dq_uffd_protect(at(0), 1);
     t = g_thread_new("writer", write_to, host(0));
     m = next_fault();
     g_assert_cmphex(m.arg.pagefault.address & ~(uint64_t)(PAGE - 1), ==, at(0));
     g_assert_true(m.arg.pagefault.flags & UFFD_PAGEFAULT_FLAG_WP);
-    g_assert_true(dq_uffd_read(at(0), bytes) && bytes[0] == 'a');
+    g_assert_true(dq_uffd_read(at(0), bytes, 1) && bytes[0] == 'a');
     dq_uffd_unprotect(at(0));
     g_thread_join(t);
     g_assert_cmpint(*host(0), ==, 'w');
@@ -161,7 +193,7 @@ static void test_faults(void)
     g_assert_true(m.arg.pagefault.flags & UFFD_PAGEFAULT_FLAG_WRITE);
     g_assert_false(m.arg.pagefault.flags & UFFD_PAGEFAULT_FLAG_WP);
     memset(bytes, 'x', PAGE);
-    dq_uffd_copy(at(5), bytes, true);
+    dq_uffd_copy(at(5), bytes, 1, true);
     g_thread_join(t);
     g_assert_true(host(5)[0] == 'w' && host(5)[1] == 'x');
     tear_down();
@@ -184,7 +216,7 @@ static void test_kernel_faults(void)
     t = g_thread_new("reader", read_zeroes, host(2));
     next_fault();
     memset(bytes, 'x', PAGE);
-    dq_uffd_copy(at(2), bytes, true);
+    dq_uffd_copy(at(2), bytes, 1, true);
     g_assert_cmpuint(GPOINTER_TO_SIZE(g_thread_join(t)), ==, PAGE);
     g_assert_true(is_filled(host(2), 0));
     tear_down();
@@ -225,6 +257,7 @@ int main(int argc, char **argv)
     g_test_add_func("/uffd/present_already", test_present_already);
     g_test_add_func("/uffd/absent", test_absent);
     g_test_add_func("/uffd/not_ours", test_not_ours);
+    g_test_add_func("/uffd/runs", test_runs);
     g_test_add_func("/uffd/faults", test_faults);
     g_test_add_func("/uffd/kernel_faults", test_kernel_faults);
     g_test_add_func("/uffd/present", test_present);

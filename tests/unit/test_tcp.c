@@ -46,17 +46,17 @@ static int send_numbered(struct tcp_node *n, int to, uint64_t stream, uint64_t s
 
     switch (seq % 3) {
     case 0:
-        return dq_transport_tcp.send(n->t, to, DQ_MSG_GET_S, &m, sizeof(m), NULL);
+        return dq_transport_tcp.send(n->t, to, DQ_MSG_GET_S, &m, sizeof(m), NULL, 0);
     case 1:
         fill(page, sizeof(page), stream, seq);
-        return dq_transport_tcp.send(n->t, to, DQ_MSG_DATA_X, &m, sizeof(m), page);
+        return dq_transport_tcp.send(n->t, to, DQ_MSG_DATA_X, &m, sizeof(m), page, 1);
     default:
         length = listed_length(seq);
         body = g_malloc(sizeof(struct dq_msg_range) + length);
         *(struct dq_msg_range *)body = (struct dq_msg_range){.page = seq, .cookie = stream};
         fill(body + sizeof(struct dq_msg_range), length, stream, seq);
         return dq_transport_tcp.send(n->t, to, DQ_MSG_LISTED, body,
-                                     sizeof(struct dq_msg_range) + length, NULL);
+                                     sizeof(struct dq_msg_range) + length, NULL, 0);
     }
 }
 
@@ -207,7 +207,7 @@ static void count_down(struct tcp_node *n, int from, unsigned type, const void *
     g_assert_cmpuint(e->depth, ==, 0);
     e->depth++;
     if (m.cookie-- > 0) {
-        g_assert_cmpint(dq_transport_tcp.send(n->t, n->id, type, &m, length, NULL), ==, 0);
+        g_assert_cmpint(dq_transport_tcp.send(n->t, n->id, type, &m, length, NULL, 0), ==, 0);
     }
     e->depth--;
 }
@@ -220,7 +220,7 @@ static void test_self_send_returns_first(void)
 
     tcp_mesh_new(n, 1);
     tcp_node_listen(n[0], count_down, &e);
-    dq_transport_tcp.send(n[0]->t, 0, DQ_MSG_END, &m, sizeof(m), NULL);
+    dq_transport_tcp.send(n[0]->t, 0, DQ_MSG_END, &m, sizeof(m), NULL, 0);
     TCP_WAIT(n[0], n[0]->messages == 1000);
     tcp_mesh_free(n, 1);
 }
@@ -273,7 +273,7 @@ static void test_big_bodies(void)
         *r = (struct dq_msg_range){.page = i};
         fill(body + sizeof(*r), big_length(i), 5, i);
         g_assert_cmpint(dq_transport_tcp.send(nodes[0]->t, 1, DQ_MSG_LISTED, body,
-                                              sizeof(*r) + big_length(i), NULL),
+                                              sizeof(*r) + big_length(i), NULL, 0),
                         ==, 0);
         if (i % 24 == 23) {
             set_hold(nodes[1], false);

@@ -32,7 +32,7 @@ static int send_number(struct tcp_node *n, int to, uint64_t number)
 {
     struct dq_msg_cookie m = {.cookie = number};
 
-    return dq_transport_tcp.send(n->t, to, DQ_MSG_END, &m, sizeof(m), NULL);
+    return dq_transport_tcp.send(n->t, to, DQ_MSG_END, &m, sizeof(m), NULL, 0);
 }
 
 /* Node 0 of two, alone so far; returns the socket of a raw node 1, accepted. */
@@ -439,7 +439,7 @@ static gpointer send_until_lost(gpointer arg)
     uint8_t page[DQ_PAGE_SIZE] = {0};
     struct dq_msg_page m = {0};
 
-    while (dq_transport_tcp.send(s->n->t, 1, DQ_MSG_DATA_S, &m, sizeof(m), page) == 0) {
+    while (dq_transport_tcp.send(s->n->t, 1, DQ_MSG_DATA_S, &m, sizeof(m), page, 1) == 0) {
         if (atomic_load(&s->stop)) {
             return NULL;
         }

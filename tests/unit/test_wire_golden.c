@@ -59,38 +59,40 @@ static const struct {
     {"WAIT", "1000000006000000", 16},
     {"FETCH_S", "1000000007000000", 16},
     {"FETCH_X", "1000000008000000", 16},
-    {"INV", "1000000009000000", 16},
-    {"DATA_S", "101000000a000000", 16},
-    {"DATA_X", "101000000b000000", 16},
-    {"ACK", "100000000c000000", 16},
-    {"RACK", "100000000d000000", 16},
-    {"OWN", "180000000e000000", 24},
-    {"RESET", "180000000f000000", 24},
-    {"RESET_DONE", "1800000010000000", 24},
-    {"LIST", "1800000011000000", 24},
-    {"LISTED", "1800000012000000", 24},
-    {"MAP", "2000000013000000", 32},
-    {"MAPPED", "0800000014000000", 8},
-    {"GLOBALS", "0800000015000000", 8},
-    {"START", "0800000016000000", 8},
-    {"RESULT", "1800000017000000", 24},
-    {"KICK", "0800000018000000", 8},
-    {"SYSCALL", "4800000019000000", 72},
-    {"MASK", "100000001a000000", 16},
-    {"TAKE", "080000001b000000", 8},
-    {"EXIT", "080000001c000000", 8},
-    {"MOVE", "080000001d000000", 8},
-    {"FUTEX_REGISTER", "280000001e000000", 40},
-    {"FUTEX_REGISTERED", "280000001f000000", 40},
-    {"FUTEX_REVOKE", "2800000020000000", 40},
-    {"FUTEX_REVOKED", "2800000021000000", 40},
-    {"FUTEX_HOLD", "2800000022000000", 40},
-    {"FUTEX_HELD", "2800000023000000", 40},
-    {"FUTEX_MOVE", "2800000024000000", 40},
-    {"FUTEX_MOVED", "2800000025000000", 40},
-    {"FUTEX_WAKE", "2800000026000000", 40},
-    {"FUTEX_WOKEN", "2800000027000000", 40},
-    {"END", "0800000028000000", 8},
+    {"FETCH_M", "1000000009000000", 16},
+    {"INV", "100000000a000000", 16},
+    {"DATA_S", "101000000b000000", 16},
+    {"DATA_X", "101000000c000000", 16},
+    {"DATA_M", "101000000d000000", 16},
+    {"ACK", "100000000e000000", 16},
+    {"RACK", "100000000f000000", 16},
+    {"OWN", "1800000010000000", 24},
+    {"RESET", "1800000011000000", 24},
+    {"RESET_DONE", "1800000012000000", 24},
+    {"LIST", "1800000013000000", 24},
+    {"LISTED", "1800000014000000", 24},
+    {"MAP", "2000000015000000", 32},
+    {"MAPPED", "0800000016000000", 8},
+    {"GLOBALS", "0800000017000000", 8},
+    {"START", "0800000018000000", 8},
+    {"RESULT", "1800000019000000", 24},
+    {"KICK", "080000001a000000", 8},
+    {"SYSCALL", "480000001b000000", 72},
+    {"MASK", "100000001c000000", 16},
+    {"TAKE", "080000001d000000", 8},
+    {"EXIT", "080000001e000000", 8},
+    {"MOVE", "080000001f000000", 8},
+    {"FUTEX_REGISTER", "2800000020000000", 40},
+    {"FUTEX_REGISTERED", "2800000021000000", 40},
+    {"FUTEX_REVOKE", "2800000022000000", 40},
+    {"FUTEX_REVOKED", "2800000023000000", 40},
+    {"FUTEX_HOLD", "2800000024000000", 40},
+    {"FUTEX_HELD", "2800000025000000", 40},
+    {"FUTEX_MOVE", "2800000026000000", 40},
+    {"FUTEX_MOVED", "2800000027000000", 40},
+    {"FUTEX_WAKE", "2800000028000000", 40},
+    {"FUTEX_WOKEN", "2800000029000000", 40},
+    {"END", "080000002a000000", 8},
 };
 
 static void hex_of(char *to, const void *bytes, size_t length)
@@ -102,8 +104,7 @@ static void hex_of(char *to, const void *bytes, size_t length)
 
 static void check(unsigned type, const char *name, const void *body, size_t size, uint32_t trailing)
 {
-    struct dq_frame f = {.length = size + (trailing == DQ_PAGE_SIZE ? DQ_PAGE_SIZE : 0),
-                         .type = type};
+    struct dq_frame f = {.length = size + (trailing == DQ_PAGES ? DQ_PAGE_SIZE : 0), .type = type};
     char hex[40];
 
     g_assert_cmpuint(type - 1, <, G_N_ELEMENTS(golden));
@@ -183,6 +184,8 @@ static void test_numbers(void)
     g_assert_cmpuint(DQ_NODE_MAP, ==, 0xffff);
     g_assert_cmpuint(DQ_PAGE_SIZE, ==, 4096);
     g_assert_cmpuint(DQ_MAX_BODY, ==, 1048576);
+    g_assert_cmpuint(DQ_MOST_PAGES, ==, 16);
+    g_assert_cmpuint(DQ_PAGE_CLEAN, ==, 1);
 }
 
 int main(int argc, char **argv)

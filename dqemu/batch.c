@@ -1,0 +1,210 @@
+/*
+ * What the engine does page by page, done for runs of pages: one message, one system call for
+ * neighbours to which the same happens.
+ *
+ * Effects are put off until dq_batch_flush(), at the end of each turn of the loop (and of each
+ * message that brings pages, whose bytes are its own). For any one page they
+ * happen in the order in which the engine asked for them, and messages to one node leave in
+ * the order in which they were sent; an effect that would break either flushes first. Within
+ * one flush the order is: install, write-protect, read and send pages, discard, send the rest;
+ * so what the engine sends after it has dropped a page (ACK, RACK) leaves after the drop.
+ *
+ * See pager.c for the threads.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include <glib.h>
+#include <string.h>
+
+#include "dqemu/runtime.h"
+#include "dqemu/stats.h"
+#include "dqemu/uffd.h"
+
+/* The longest run without pages in the message; bounds what a peer must do at once. */
+#define MOST_RUN 512u
+
+struct run {
+    uint64_t page, count;
+};
+
+/* A message to one node. */
+struct outgoing {
+    struct dq_msg_page m; /* m.count 0: none */
+    unsigned type;
+    bool with_pages;
+};
+
+static struct {
+    struct run install, readonly, drop;
+    const uint8_t *data; /* of install */
+    bool writable;
+    struct outgoing out[DQ_MAX_NODES];
+    uint64_t to; /* a bit per node with a message */
+} batch;
+
+static bool is_in(const struct run *r, uint64_t page)
+{
+    return page - r->page < r->count;
+}
+
+/* False: it does not continue the run. */
+static bool append(struct run *r, uint64_t page)
+{
+    if (r->count == 0) {
+        *r = (struct run){page, 1};
+        return true;
+    }
+    if (page != r->page + r->count || r->count == MOST_RUN) {
+        return false;
+    }
+    r->count++;
+    return true;
+}
+
+/* After flushing there is always room. */
+static void append_or_flush(struct run *r, uint64_t page)
+{
+    if (!append(r, page)) {
+        dq_batch_flush();
+        append(r, page);
+    }
+}
+
+/* ---- flushing */
+
+static void send_pages(int to, struct outgoing *o)
+{
+    static uint8_t bytes[DQ_MOST_PAGES * DQ_PAGE_SIZE];
+
+    /* A page may be held and absent: see answer_echo() in pager.c. */
+    dq_uffd_read(dq_pager_host(o->m.page), bytes, o->m.count);
+    for (uint32_t i = 0; i < o->m.count; i++) {
+        dq_ahead_read(o->m.page + i, bytes + (size_t)i * DQ_PAGE_SIZE);
+    }
+    dq_stat_add(pages_out, o->m.count);
+    dq_node_emit(to, o->type, &o->m, sizeof(o->m), bytes, o->m.count);
+    o->m.count = 0;
+}
+
+static void send_all(bool with_pages)
+{
+    for (uint64_t left = batch.to; left; left &= left - 1) {
+        int to = __builtin_ctzll(left);
+        struct outgoing *o = &batch.out[to];
+
+        if (o->m.count == 0 || o->with_pages != with_pages) {
+            continue;
+        }
+        if (with_pages) {
+            send_pages(to, o);
+        } else {
+            dq_node_emit(to, o->type, &o->m, sizeof(o->m), NULL, 0);
+            o->m.count = 0;
+        }
+    }
+}
+
+void dq_batch_installs(void)
+{
+    if (batch.install.count) {
+        dq_batch_flush();
+    }
+}
+
+void dq_batch_flush(void)
+{
+    if (batch.install.count) {
+        dq_uffd_copy(dq_pager_host(batch.install.page), batch.data, batch.install.count,
+                     batch.writable);
+        dq_stat_add(pages_in, batch.install.count);
+        batch.install.count = 0;
+    }
+    if (batch.readonly.count) {
+        dq_uffd_protect(dq_pager_host(batch.readonly.page), batch.readonly.count);
+        batch.readonly.count = 0;
+    }
+    send_all(true);
+    if (batch.drop.count) {
+        dq_uffd_discard(dq_pager_host(batch.drop.page), batch.drop.count);
+        batch.drop.count = 0;
+    }
+    send_all(false);
+    batch.to = 0;
+}
+
+/* ---- effects */
+
+void dq_batch_install(uint64_t page, const void *data, bool writable)
+{
+    const uint8_t *follows = batch.data + batch.install.count * DQ_PAGE_SIZE;
+
+    if (is_in(&batch.readonly, page) || is_in(&batch.drop, page) ||
+        (batch.install.count && (follows != data || batch.writable != writable))) {
+        dq_batch_flush();
+    }
+    append_or_flush(&batch.install, page);
+    if (batch.install.count == 1) {
+        batch.data = data;
+        batch.writable = writable;
+    }
+}
+
+void dq_batch_writable(uint64_t page)
+{
+    if (is_in(&batch.readonly, page) || is_in(&batch.drop, page) || is_in(&batch.install, page)) {
+        dq_batch_flush();
+    }
+    if (!dq_ahead_show(page, true)) {
+        dq_uffd_unprotect(dq_pager_host(page));
+    }
+}
+
+void dq_batch_readonly(uint64_t page)
+{
+    if (is_in(&batch.drop, page) || is_in(&batch.install, page)) {
+        dq_batch_flush();
+    }
+    append_or_flush(&batch.readonly, page);
+    dq_ahead_protect(page);
+}
+
+void dq_batch_drop(uint64_t page)
+{
+    if (is_in(&batch.install, page) || dq_ahead_withholds(page)) {
+        dq_batch_flush();
+    }
+    append_or_flush(&batch.drop, page);
+    dq_ahead_drop(page);
+}
+
+/* These say something else with their count. */
+static bool is_single(unsigned type)
+{
+    return type == DQ_MSG_GRANT_ZERO || type == DQ_MSG_WAIT;
+}
+
+/* True: the message is short for the one that waits and this one. */
+static bool extends(const struct outgoing *o, unsigned type, const struct dq_msg_page *m)
+{
+    return o->type == type && !is_single(type) && m->page == o->m.page + o->m.count &&
+           m->node == o->m.node && m->flags == o->m.flags &&
+           o->m.count < (o->with_pages ? DQ_MOST_PAGES : MOST_RUN);
+}
+
+void dq_batch_send(int to, unsigned type, const struct dq_msg_page *m, bool with_page)
+{
+    struct outgoing *o = &batch.out[to];
+
+    if (with_page && (is_in(&batch.drop, m->page) || is_in(&batch.install, m->page))) {
+        dq_batch_flush();
+    }
+    if (o->m.count && extends(o, type, m)) {
+        o->m.count++;
+        return;
+    }
+    if (o->m.count) {
+        dq_batch_flush();
+    }
+    *o = (struct outgoing){.m = *m, .type = type, .with_pages = with_page};
+    batch.to |= UINT64_C(1) << to;
+}
