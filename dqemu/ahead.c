@@ -69,10 +69,12 @@ void dq_ahead_fault(uint32_t thread, uint64_t page, bool write)
         return;
     }
     for (unsigned i = 0; i < a.count && dq_ask_ahead_count() < MOST_UNDER_WAY; i++) {
-        uint64_t next = a.first + (uint64_t)((int64_t)i * a.stride);
+        /* in ascending order: neighbours share a message */
+        unsigned step = a.stride < 0 ? a.count - 1 - i : i;
+        uint64_t next = a.first + (uint64_t)((int64_t)step * a.stride);
 
         if (next >> (64 - DQ_PAGE_BITS)) {
-            break; /* around the end of the address space */
+            continue; /* around the end of the address space */
         }
         if (dq_ask_ahead(next, write)) {
             dq_stat_add(forwarded, 1);
