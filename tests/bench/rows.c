@@ -193,7 +193,7 @@ const struct row rows[] = {
     },
     {
         .name = "master-cpu", .operation = "CPU of the master while 15 slaves fault",
-        .ours = CLUSTER(16, "storm 15 1024 @4000", "master_cpu_percent"),
+        .ours = CLUSTER(16, "storm 15 16384 @4000", "master_cpu_percent"),
         .ref = SAME("others_cpu_percent", "mean of the slaves"),
         .goal = 1.5, .pairs = 3, .pairs_quick = 1, .quick_size = 0.5,
     },
