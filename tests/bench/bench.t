@@ -26,7 +26,7 @@ line() { # PATTERN: a line of the table
     grep -qE -- "$1" out
 }
 
-echo 1..13
+echo 1..14
 number='[0-9.]+'
 run --quick --pairs 2 --size 0.05 --only '^(read-fault|syscall|simulated-256)'
 check "status 0, whether goals are met or not" test "$status" = 0
@@ -47,6 +47,9 @@ check "JSON: the unit is in the key, every pair is there" jq -e '.rows[0] |
 DQEMU_LAUNCH=/nosuch run --quick --pairs 1 --only '^syscall$'
 check "a row that cannot run: status 1" test "$status" = 1
 check "it says why" line '^  syscall: status 127: cannot run /nosuch'
+
+DQEMU_PLACEMENT=master-only run --quick --pairs 1 --size 0.05 --only '^syscall$'
+check "a run whose threads stayed on node 0 does not count" line '^  syscall: node 0 ran 2 threads, not 1'
 
 run --only nosuch
 check "no such row: status 2" test "$status" = 2
