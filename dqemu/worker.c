@@ -24,7 +24,9 @@ static void *work(void *arg)
         }
         list = dq_jobs_take(&jobs);
         pthread_mutex_unlock(&jobs.lock);
+        dq_awake_was_begun();
         dq_jobs_run(list);
+        dq_awake_end();
     }
     return NULL;
 }
@@ -61,6 +63,7 @@ void dq_worker_forked(void)
 void dq_node_work(void (*fn)(void *arg), void *arg)
 {
     if (dq_node_is_live() && dq_jobs_put(&jobs, fn, arg)) {
+        dq_awake_begin_other(); /* the worker, for this list of jobs: who waits awake makes room */
         pthread_cond_signal(&wake);
     }
 }

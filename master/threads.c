@@ -7,12 +7,8 @@
 
 #include <errno.h>
 #include <glib.h>
-#include <limits.h>
-#include <linux/futex.h>
 #include <pthread.h>
 #include <string.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include "proto/wire.h"
 
@@ -95,7 +91,7 @@ void dq_proxy_open(struct dq_proxy *p, uint32_t tid, int node)
 {
     p->tid = tid;
     p->node = node;
-    p->word = 0;
+    p->mail.word = DQ_GATE_OPEN;
     p->first = NULL;
     p->last = &p->first;
     pthread_mutex_lock(&lock);
@@ -132,7 +128,7 @@ struct dq_mail *dq_proxy_take(struct dq_proxy *p)
             p->last = &p->first;
         }
     } else {
-        __atomic_store_n(&p->word, 0, __ATOMIC_SEQ_CST);
+        __atomic_store_n(&p->mail.word, DQ_GATE_CLOSED, __ATOMIC_SEQ_CST);
     }
     pthread_mutex_unlock(&lock);
     return m;
@@ -159,10 +155,8 @@ int dq_proxy_message(int from, unsigned type, const void *body, size_t length)
     }
     *p->last = m;
     p->last = &m->next;
-    if (!__atomic_exchange_n(&p->word, 1, __ATOMIC_SEQ_CST)) {
-        /* under the lock: the proxy may free its mailbox as soon as it has this mail */
-        syscall(SYS_futex, &p->word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
-    }
+    /* under the lock: the proxy may free its mailbox as soon as it has this mail */
+    dq_gate_open(&p->mail);
     pthread_mutex_unlock(&lock);
     return 0;
 }

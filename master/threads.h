@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "dqemu/config.h"
+#include "dqemu/gate.h"
 
 /* ------------------------------------------------------------ placement */
 
@@ -35,9 +36,9 @@ struct dq_mail {
 };
 
 struct dq_proxy {
-    uint32_t tid;  /* set by dq_proxy_open() */
-    int node;      /* only this node may write to it */
-    uint32_t word; /* 0: the mailbox was empty; the proxy sleeps on it with the host's futex */
+    uint32_t tid;        /* set by dq_proxy_open() */
+    int node;            /* only this node may write to it */
+    struct dq_gate mail; /* closed by dq_proxy_take() when there is none, opened by the next one */
     struct dq_mail *first, **last; /* guarded by the table's lock */
 };
 
@@ -46,8 +47,8 @@ void dq_proxy_open(struct dq_proxy *p, uint32_t tid, int node);
 /* No more; frees what is left in it. */
 void dq_proxy_close(struct dq_proxy *p);
 /*
- * The oldest mail (the caller frees it with g_free), or NULL: then word is 0, and becomes 1,
- * with a wake, when mail arrives. Does not block.
+ * The oldest mail (the caller frees it with g_free), or NULL: then p->mail is closed, and opens
+ * when mail arrives. Does not block.
  */
 struct dq_mail *dq_proxy_take(struct dq_proxy *p);
 

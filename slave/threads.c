@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <glib.h>
-#include <linux/futex.h>
 #include <pthread.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -30,8 +29,9 @@ void dq_remote_open(struct dq_remote *r)
 {
     r->kicked = 0;
     r->host_tid = 0;
-    r->word = 0;
+    r->answered.word = DQ_GATE_OPEN; /* nothing is awaited */
     r->result = NULL;
+    r->room = 0;
     pthread_mutex_lock(&lock);
     g_hash_table_insert(threads, GUINT_TO_POINTER(r->tid), r);
     pthread_mutex_unlock(&lock);
@@ -63,13 +63,13 @@ void dq_remote_close(struct dq_remote *r)
 const struct dq_msg_result *dq_remote_call(struct dq_remote *r, unsigned type, const void *body,
                                            size_t length, const void *more, size_t more_length)
 {
-    g_free(r->result);
-    r->result = NULL;
-    __atomic_store_n(&r->word, 0, __ATOMIC_SEQ_CST);
-    dq_node_send2(0, type, body, length, more, more_length);
-    while (!__atomic_load_n(&r->word, __ATOMIC_ACQUIRE)) {
-        syscall(SYS_futex, &r->word, FUTEX_WAIT_PRIVATE, 0, NULL, NULL, 0);
+    __atomic_store_n(&r->answered.word, DQ_GATE_CLOSED, __ATOMIC_SEQ_CST);
+    if (more_length) {
+        dq_node_send2(0, type, body, length, more, more_length);
+    } else {
+        dq_node_send(0, type, body, length);
     }
+    dq_gate_wait_for(&r->answered, DQ_SPIN_RESULT);
     return r->result;
 }
 
@@ -80,13 +80,16 @@ bool dq_remote_was_kicked(struct dq_remote *r)
 
 static int result_arrived(struct dq_remote *r, const void *body, size_t length)
 {
-    if (r->result) {
+    if (dq_gate_is_open(&r->answered)) {
         return -EPROTO;
     }
-    r->result = g_memdup2(body, length);
+    if (length > r->room) {
+        r->result = g_realloc(r->result, length);
+        r->room = length;
+    }
+    memcpy(r->result, body, length);
     r->result_length = length;
-    __atomic_store_n(&r->word, 1, __ATOMIC_RELEASE);
-    syscall(SYS_futex, &r->word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+    dq_gate_open(&r->answered);
     return 0;
 }
 

@@ -12,15 +12,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "dqemu/gate.h"
 #include "proto/wire.h"
 
 struct dq_remote {
     uint32_t tid;                 /* the guest's */
     int host_tid;                 /* the host thread that runs it; 0 before it does */
     int kicked;                   /* a KICK came; taken by dq_remote_was_kicked() */
-    uint32_t word;                /* 1: the result is there */
-    struct dq_msg_result *result; /* with its frames behind it */
-    size_t result_length;
+    struct dq_gate answered;      /* opens when the result is there */
+    struct dq_msg_result *result; /* with its frames behind it; room for `room` bytes */
+    size_t result_length, room;
 };
 
 /* The signal that makes a guest thread leave its translated code. Before threads. */

@@ -17,6 +17,7 @@
 #include "dqemu/config.h"
 #include "dqemu/control.h"
 #include "dqemu/node.h"
+#include "dqemu/spin.h"
 #include "dqemu/stats.h"
 #include "master/threads.h"
 #include "proto/wire.h"
@@ -58,6 +59,7 @@ struct dq_thread {
     /* on its slave */
     struct dq_remote remote;
     uint64_t posted_mask; /* the mask that the proxy knows */
+    unsigned waited_ns;   /* for results, not yet counted: less than a microsecond */
     /*
      * A wait was interrupted by a kick: the call is repeated unless a handler runs that
      * does not ask for that (1: SA_RESTART decides, 2: never repeated after a handler).

@@ -270,6 +270,8 @@ void dq_main_args(int *argc, char **argv)
         return;
     }
     reserved_va = GUEST_SPACE - 1;
+    dq_spin_init(dq_config.spin_us);
+    dq_awake_begin(); /* the main thread; on a slave until it has set things up */
     dq_futex_open();
     if (!dq_on_slave()) {
         dq_place_init(dq_config.nodes, dq_config.placement, (int)g_get_num_processors());
@@ -319,6 +321,7 @@ void dq_main_slave(CPUArchState *env, const char *rtsig_map)
     }
     qatomic_set(&dq_engaged, true);
     set_slave_ready();
+    dq_awake_end();
     /* loop, worker and guest threads do the rest */
     for (;;) {
         pause();

@@ -140,12 +140,20 @@ static bool needs_state(int num)
     }
 }
 
+static void count_wait(struct dq_thread *t, uint64_t ns)
+{
+    ns += t->waited_ns;
+    dq_stat_add(wait_syscall_us, ns / 1000);
+    t->waited_ns = ns % 1000;
+}
+
 static abi_long delegate(CPUArchState *env, struct dq_thread *t, int num, const abi_long arg[8])
 {
     TaskState *ts = get_task_state(env_cpu(env));
     struct dq_msg_syscall m = {.tid = t->remote.tid, .number = num};
     GByteArray *state = NULL;
     const struct dq_msg_result *r;
+    uint64_t start;
 
     for (int i = 0; i < 8; i++) {
         m.arg[i] = arg[i];
@@ -155,8 +163,10 @@ static abi_long delegate(CPUArchState *env, struct dq_thread *t, int num, const 
         dq_state_pack(env, state);
     }
     dq_stat_add(syscalls_delegated, 1);
+    start = dq_node_now();
     r = dq_remote_call(&t->remote, DQ_MSG_SYSCALL, &m, sizeof(m), state ? state->data : NULL,
                        state ? state->len : 0);
+    count_wait(t, dq_node_now() - start);
     if (state) {
         g_byte_array_free(state, true);
     }
@@ -269,6 +279,7 @@ bool dq_syscall_begin(CPUArchState *env, int num, const abi_long arg[8], abi_lon
         } else if (num == TARGET_NR_execve || num == TARGET_NR_execveat) {
             dq_control_stats(); /* if it succeeds, nobody will be left to tell */
         }
+        dq_awake_end(); /* it may sleep in there */
         return false;
     }
     if (num == TARGET_NR_exit) {
@@ -284,6 +295,9 @@ bool dq_syscall_begin(CPUArchState *env, int num, const abi_long arg[8], abi_lon
     }
     if (is_local(num, arg) && !has_foreign_argument(num, arg)) {
         dq_stat_add(syscalls_local, 1);
+        if (num == TARGET_NR_futex) {
+            dq_awake_end(); /* the others do not sleep */
+        }
         return false;
     }
     if (lives_with_thread(num)) {
@@ -299,6 +313,7 @@ void dq_syscall_end(CPUArchState *env, int num, abi_long ret)
     if (dq_config.nodes == 1) {
         return;
     }
+    dq_awake_begin();
     if (dq_on_slave()) {
         /* frames could not be built there from here */
         if (num == TARGET_NR_sigaltstack && ret == 0 &&

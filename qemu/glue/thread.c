@@ -45,6 +45,28 @@ void dq_clone_failed(struct dq_thread *t)
 
 /* ---------------------------------------------------------------- the proxy */
 
+/* Until there is mail, or a signal that the slave does not know of yet. */
+static void await_mail(struct dq_thread *t, TaskState *ts)
+{
+    struct dq_gate *mail = &t->proxy.mail;
+    bool counted = dq_awake_end();
+    uint32_t asleep = 0;
+
+    if (!dq_spin(&mail->word, t->kicked ? NULL : &ts->signal_pending, DQ_SPIN_MAIL)) {
+        asleep = dq_gate_lie_down(mail, counted);
+    }
+    if (!asleep) {
+        dq_awake_begin();
+        return;
+    }
+    if (t->kicked) {
+        syscall(SYS_futex, &mail->word, FUTEX_WAIT_PRIVATE, asleep, NULL, NULL, 0);
+    } else {
+        safe_syscall(SYS_futex, &mail->word, FUTEX_WAIT_PRIVATE, asleep, NULL, NULL, 0);
+    }
+    dq_gate_get_up(mail, asleep);
+}
+
 /*
  * Wait for what the thread asks next. A signal that arrives meanwhile is pending here
  * (host_signal_handler() took it down and has blocked the others): the slave is told, once,
@@ -64,11 +86,7 @@ static struct dq_mail *next_mail(struct dq_thread *t, TaskState *ts)
             t->kicked = true;
             dq_node_send(t->node, DQ_MSG_KICK, &kick, sizeof(kick));
         }
-        if (t->kicked) {
-            syscall(SYS_futex, &t->proxy.word, FUTEX_WAIT_PRIVATE, 0, NULL, NULL, 0);
-        } else {
-            safe_syscall(SYS_futex, &t->proxy.word, FUTEX_WAIT_PRIVATE, 0, NULL, NULL, 0);
-        }
+        await_mail(t, ts);
     }
 }
 
@@ -89,8 +107,12 @@ static void answer(CPUArchState *env, struct dq_thread *t, abi_long value)
         .mask = dq_mask_pack(&get_task_state(env_cpu(env))->signal_mask),
     };
 
-    dq_node_send2(t->node, DQ_MSG_RESULT, &r, sizeof(r), t->frames->data,
-                  t->frames->len * sizeof(struct dq_frame_of_signal));
+    if (r.signals) {
+        dq_node_send2(t->node, DQ_MSG_RESULT, &r, sizeof(r), t->frames->data,
+                      r.signals * sizeof(struct dq_frame_of_signal));
+    } else {
+        dq_node_send(t->node, DQ_MSG_RESULT, &r, sizeof(r));
+    }
 }
 
 /* A message of the thread makes no sense: its node runs something else. */
@@ -266,6 +288,7 @@ static void G_NORETURN be_proxy(CPUArchState *env, struct dq_thread *t)
 
     /* what the making of the CPU left for its first loop */
     process_queued_cpu_work(env_cpu(env));
+    dq_awake_begin();
     current_cpu = env_cpu(env); /* as cpu_exec() would: the exclusive section asks for it */
     t->is_proxy = true;
     t->frames = g_array_new(false, false, sizeof(struct dq_frame_of_signal));
@@ -306,6 +329,7 @@ void dq_cpu_loop(CPUArchState *env)
         be_proxy(env, t);
     }
     dq_stat_add(threads, 1);
+    dq_awake_begin();
     cpu_loop(env);
 }
 
@@ -344,6 +368,7 @@ static void *run_thread(void *arg)
     CPUState *cpu;
     TaskState *ts;
 
+    dq_awake_was_begun(); /* by dq_thread_start() */
     rcu_register_thread();
     tcg_register_thread();
     pthread_mutex_lock(&cpus_lock);
@@ -393,6 +418,7 @@ int dq_thread_start(const void *body, size_t length)
     memcpy(start->state, m + 1, start->length);
     dq_remote_open(&start->t->remote);
 
+    dq_awake_begin_other(); /* who waits awake makes room at once */
     pthread_attr_init(&attr);
     pthread_attr_setstacksize(&attr, 0x40000); /* as QEMU's NEW_STACK_SIZE */
     pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
@@ -416,6 +442,7 @@ static void G_NORETURN leave(CPUArchState *env)
     pthread_mutex_lock(&cpus_lock);
     dq_cpu_free(cpu);
     pthread_mutex_unlock(&cpus_lock);
+    dq_awake_end();
     thread_cpu = NULL;
     g_free(ts->dq);
     g_free(ts);
