@@ -38,7 +38,11 @@ struct dq_frame_of_signal {
     target_sigset_t set; /* the mask to restore */
 };
 
-/* What follows TAKE when a thread has faulted. */
+/* What follows TAKE, before the fault of the thread if there is one. */
+struct dq_take {
+    uint64_t mask; /* the thread's, from now on: as a MASK before it */
+};
+
 struct dq_sync_signal {
     int sig;
     int no_handler; /* the frame of SIGSEGV itself could not be built */

@@ -29,11 +29,18 @@ bool dq_signal_frame(CPUArchState *env, int sig, struct target_sigaction *sa,
 /* ---------------------------------------------------------------- on the slave */
 
 /* Ask the proxy what is pending; `sync` is the fault of this thread, if there is one. */
-static void take(struct dq_thread *t, const struct dq_sync_signal *sync)
+static void take(struct dq_thread *t, TaskState *ts, const struct dq_sync_signal *sync)
 {
-    struct dq_msg_thread m = {.tid = t->remote.tid, .arg = sync != NULL};
+    struct {
+        struct dq_msg_thread m;
+        struct dq_take take;
+    } body = {
+        .m = {.tid = t->remote.tid, .arg = sync != NULL},
+        .take = {.mask = dq_mask_pack(&ts->signal_mask)},
+    };
 
-    dq_remote_call(&t->remote, DQ_MSG_TAKE, &m, sizeof(m), sync, sync ? sizeof(*sync) : 0);
+    t->posted_mask = body.take.mask;
+    dq_remote_call(&t->remote, DQ_MSG_TAKE, &body, sizeof(body), sync, sync ? sizeof(*sync) : 0);
 }
 
 /* A fault in memory that only the master has is no fault. */
@@ -56,7 +63,7 @@ static void take_sync_signal(CPUArchState *env, struct dq_thread *t, TaskState *
     if (faulted_in_foreign_memory(&sync)) {
         dq_thread_move(env);
     }
-    take(t, &sync);
+    take(t, ts, &sync);
 }
 
 static void build_frame(CPUArchState *env, struct dq_thread *t, TaskState *ts,
@@ -134,7 +141,7 @@ bool dq_signals(CPUArchState *env)
             take_sync_signal(env, t, ts);
             qatomic_set(&ts->signal_pending, 1);
         } else if (dq_remote_was_kicked(&t->remote)) {
-            take(t, NULL);
+            take(t, ts, NULL);
             qatomic_set(&ts->signal_pending, 1);
         } else {
             /* block_signals() of a call that was executed here; a kick may come at once */

@@ -178,7 +178,8 @@ static abi_long delegate(CPUArchState *env, struct dq_thread *t, int num, const 
 
 /*
  * The thread's mask has changed here: the proxy follows. If a signal was unblocked that may
- * be pending there, its handler must run before the call returns: then ask.
+ * be pending there, its handler must run before the call returns: then ask, which tells the
+ * mask as well.
  */
 static void post_mask(struct dq_thread *t, TaskState *ts)
 {
@@ -188,11 +189,12 @@ static void post_mask(struct dq_thread *t, TaskState *ts)
     if (mask == t->posted_mask) {
         return;
     }
-    dq_node_send(0, DQ_MSG_MASK, &m, sizeof(m));
     if (t->posted_mask & ~mask) {
         qatomic_set(&t->remote.kicked, 1); /* as if it had told us: dq_signals() asks */
         qatomic_set(&ts->signal_pending, 1);
+        return;
     }
+    dq_node_send(0, DQ_MSG_MASK, &m, sizeof(m));
     t->posted_mask = mask;
 }
 

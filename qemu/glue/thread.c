@@ -190,13 +190,12 @@ static void block_all_signals(void)
     sigprocmask(SIG_SETMASK, &all, NULL);
 }
 
-static void serve_mask(TaskState *ts, const struct dq_mail *m)
+static void follow_mask(TaskState *ts, uint64_t mask)
 {
-    const struct dq_msg_mask *s = (const void *)m->body;
     sigset_t set;
 
     block_all_signals();
-    dq_mask_unpack(&ts->signal_mask, s->mask);
+    dq_mask_unpack(&ts->signal_mask, mask);
     if (qatomic_read(&ts->signal_pending)) {
         give_back_blocked(ts);
         return; /* what is left is for the thread, which has been told and will ask */
@@ -211,10 +210,17 @@ static void serve_take(CPUArchState *env, struct dq_thread *t, TaskState *ts,
                        const struct dq_mail *m)
 {
     const struct dq_msg_thread *s = (const void *)m->body;
-    const struct dq_sync_signal *sync = (const void *)(s + 1);
+    const struct dq_take *take = (const void *)(s + 1);
+    const struct dq_sync_signal *sync = (const void *)(take + 1);
 
+    if (m->length != sizeof(*s) + sizeof(*take) + (s->arg ? sizeof(*sync) : 0)) {
+        bad_message(t, m->type);
+    }
+    if (take->mask != dq_mask_pack(&ts->signal_mask)) {
+        follow_mask(ts, take->mask);
+    }
     if (s->arg) {
-        if (m->length != sizeof(*s) + sizeof(*sync) || sync->sig < 1 || sync->sig > TARGET_NSIG) {
+        if (sync->sig < 1 || sync->sig > TARGET_NSIG) {
             bad_message(t, m->type);
         }
         if (sync->no_handler) {
@@ -305,7 +311,7 @@ static void G_NORETURN be_proxy(CPUArchState *env, struct dq_thread *t)
             serve_syscall(env, t, m);
             break;
         case DQ_MSG_MASK:
-            serve_mask(ts, m);
+            follow_mask(ts, ((const struct dq_msg_mask *)m->body)->mask);
             break;
         case DQ_MSG_TAKE:
             serve_take(env, t, ts, m);
