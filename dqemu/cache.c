@@ -321,6 +321,26 @@ void dq_cache_released(struct dq_cache *c, uint64_t page, uint64_t now)
     }
 }
 
+void dq_cache_let_go(struct dq_cache *c, uint64_t page, uint64_t when, uint64_t now)
+{
+    struct active *a = active_of(c, page);
+
+    if (!a || a->hold <= now || when + c->hold_ns < a->hold) {
+        return;
+    }
+    a->hold = now;
+    if (a->due) {
+        give(c, a, now);
+    } else {
+        settle(c, a, now);
+    }
+}
+
+bool dq_cache_holds_back(const struct dq_cache *c)
+{
+    return c->timer != 0;
+}
+
 void dq_cache_tick(struct dq_cache *c, uint64_t now)
 {
     c->timer = 0;

@@ -140,6 +140,12 @@ int dq_cache_message(struct dq_cache *c, int from, unsigned type, const struct d
 void dq_cache_released(struct dq_cache *c, uint64_t page, uint64_t now);
 void dq_cache_tick(struct dq_cache *c, uint64_t now);
 
+/*
+ * Who had the page has done with it at `when`: if it arrived before, its hold time is over. What
+ * was due is answered.
+ */
+void dq_cache_let_go(struct dq_cache *c, uint64_t page, uint64_t when, uint64_t now);
+
 /* Between freeze and thaw nothing is dropped: FETCH_X and INV wait, FETCH_S is served. */
 void dq_cache_freeze(struct dq_cache *c);
 void dq_cache_thaw(struct dq_cache *c, uint64_t now);
@@ -148,6 +154,8 @@ void dq_cache_thaw(struct dq_cache *c, uint64_t now);
 void dq_cache_own(struct dq_cache *c, uint64_t page, uint64_t count);
 
 enum dq_page_state dq_cache_state(const struct dq_cache *c, uint64_t page);
+/* Is there an answer that waits for the end of a hold time? */
+bool dq_cache_holds_back(const struct dq_cache *c);
 size_t dq_cache_memory(const struct dq_cache *c); /* bytes of metadata */
 
 #endif

@@ -7,6 +7,7 @@
 #include "dqemu/futex_node.h"
 
 #include "dqemu/assert.h"
+#include "dqemu/node.h"
 
 /* The process's own. Set before there are other threads that use it. */
 static struct dq_futex_node *self;
@@ -31,6 +32,7 @@ bool dq_futex_commit(struct dq_futex_waiter *w)
     struct dq_futex_request r;
 
     if (dq_futex_node_commit(self, w, &r)) {
+        dq_pager_let_go(w->addr >> DQ_PAGE_BITS);
         return true;
     }
     dq_futex_request_wait(&r);
@@ -47,6 +49,7 @@ uint32_t dq_futex_wake(uint64_t addr, uint32_t count, uint32_t bitset)
     struct dq_futex_request r;
 
     if (!dq_futex_node_wake(self, addr, count, bitset, &r)) {
+        dq_pager_let_go(addr >> DQ_PAGE_BITS); /* who is woken elsewhere will want it */
         dq_futex_request_wait(&r);
     }
     return r.woken;

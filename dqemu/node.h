@@ -111,6 +111,13 @@ int dq_pager_own(uint64_t start, uint64_t length);
 void dq_pager_want(uint64_t page, uint64_t count, bool write);
 
 /*
+ * The calling thread has done what it had the page for (it is about to sleep, or has unlocked
+ * what lies there): the page need not be kept for the rest of its hold time. Any thread; does
+ * not block.
+ */
+void dq_pager_let_go(uint64_t page);
+
+/*
  * The pages of the range are untouched on every node when this returns. Master only; the
  * caller has forbidden the range everywhere or accepts that it may be touched again. Blocks.
  */

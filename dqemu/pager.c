@@ -22,10 +22,13 @@
 
 struct dq_pager dq_pager = {.timer = -1};
 
+static void tell_holds_back(void);
+
 static void settle(void)
 {
     dq_ask_settle();
     dq_range_settle();
+    tell_holds_back();
 }
 
 /* ---- what the engine does ---- */
@@ -205,6 +208,64 @@ static void on_timer(void)
     }
 }
 
+/* ---- pages that threads have done with ---- */
+
+/*
+ * Threads note them here without a word to the loop, which looks when the page is asked for.
+ * Two pages that meet in one place: the older note is lost, and its page is held to the end, or
+ * takes the newer one's time, and is held too short. A hold time may have any length.
+ */
+#define NOTES 64u
+
+static struct note {
+    uint64_t page, when; /* atomic each; together they may be of two notes, see below */
+} notes[NOTES];
+static bool holds_back; /* atomic: the loop would like to hear of notes at once */
+
+static struct note *note_of(uint64_t page)
+{
+    return &notes[page * 0x9e3779b97f4a7c15ull >> 58];
+}
+
+static void heed_note(uint64_t page)
+{
+    struct note *n = note_of(page);
+
+    if (__atomic_load_n(&n->page, __ATOMIC_RELAXED) == page) {
+        dq_cache_let_go(dq_pager.cache, page, __atomic_load_n(&n->when, __ATOMIC_RELAXED),
+                        dq_node_now());
+    }
+}
+
+static void post_let_go(void *arg)
+{
+    heed_note(GPOINTER_TO_SIZE(arg));
+    settle();
+}
+
+void dq_pager_let_go(uint64_t page)
+{
+    struct note *n = note_of(page);
+
+    if (!dq_node_is_live()) {
+        return;
+    }
+    __atomic_store_n(&n->when, dq_node_now(), __ATOMIC_RELAXED);
+    __atomic_store_n(&n->page, page, __ATOMIC_RELAXED);
+    if (__atomic_load_n(&holds_back, __ATOMIC_RELAXED)) {
+        dq_node_post(post_let_go, GSIZE_TO_POINTER(page));
+    }
+}
+
+static void tell_holds_back(void)
+{
+    bool now = dq_cache_holds_back(dq_pager.cache);
+
+    if (now != __atomic_load_n(&holds_back, __ATOMIC_RELAXED)) {
+        __atomic_store_n(&holds_back, now, __ATOMIC_RELAXED);
+    }
+}
+
 /* ---- messages ---- */
 
 static int on_page(int from, unsigned type, const struct dq_msg_page *m, const void *data,
@@ -216,6 +277,12 @@ static int on_page(int from, unsigned type, const struct dq_msg_page *m, const v
     case DQ_MSG_DONE:
     case DQ_MSG_RACK:
         return dq_dir_message(dq_pager.dir, from, type, m);
+    case DQ_MSG_FETCH_S:
+    case DQ_MSG_FETCH_X:
+    case DQ_MSG_FETCH_M:
+    case DQ_MSG_INV:
+        heed_note(m->page);
+        /* fall through */
     default:
         return dq_cache_message(dq_pager.cache, from, type, m, data, now);
     }
