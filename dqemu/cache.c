@@ -154,6 +154,11 @@ static void send_home(struct dq_cache *c, unsigned type, uint64_t page, unsigned
     send(c, dq_home(page, c->nodes), type, page, flags, false);
 }
 
+static bool is_home(const struct dq_cache *c, uint64_t page)
+{
+    return dq_home(page, c->nodes) == c->node;
+}
+
 static void ask(struct dq_cache *c, struct active *a, unsigned type, unsigned wish)
 {
     a->get = type;
@@ -217,6 +222,17 @@ static void answered_done(struct dq_cache *c, struct active *a, unsigned flags, 
     answered(c, a, now);
 }
 
+/* Likewise, by the page from a node that may be the home. */
+static void answered_by(struct dq_cache *c, struct active *a, int from, unsigned flags,
+                        uint64_t now)
+{
+    if (from == dq_home(a->page, c->nodes)) {
+        answered(c, a, now);
+    } else {
+        answered_done(c, a, flags, now);
+    }
+}
+
 static void upgrade(struct dq_cache *c, const struct active *a)
 {
     set_state(c, a->page, DQ_EXCLUSIVE);
@@ -240,13 +256,22 @@ static void answer_is_out(struct dq_cache *c, struct active *a, uint64_t now)
     settle(c, a, now);
 }
 
+/* The page itself, to the requester; with it, the home is done (see coherence.h). */
+static void send_page(struct dq_cache *c, const struct active *a, unsigned type, unsigned flags)
+{
+    send(c, (int)a->due_to, type, a->page, flags, true);
+    if (is_home(c, a->page) && type != DQ_MSG_DATA_X) {
+        send_home(c, DQ_MSG_DONE, a->page, flags);
+    }
+}
+
 /* Drop the page and say so: an ACK must not be on its way while the old copy can be read. */
 static void surrender(struct dq_cache *c, struct active *a, uint64_t now)
 {
     if (a->due == DQ_MSG_FETCH_X) {
-        send(c, (int)a->due_to, DQ_MSG_DATA_X, a->page, 0, true);
+        send_page(c, a, DQ_MSG_DATA_X, 0);
     } else if (a->due == DQ_MSG_FETCH_M) {
-        send(c, (int)a->due_to, DQ_MSG_DATA_M, a->page, a->was_clean ? DQ_PAGE_CLEAN : 0, true);
+        send_page(c, a, DQ_MSG_DATA_M, a->was_clean ? DQ_PAGE_CLEAN : 0);
     }
     set_state(c, a->page, DQ_INVALID);
     c->ops->drop(c->ctx, a->page);
@@ -291,7 +316,7 @@ static void give(struct dq_cache *c, struct active *a, uint64_t now)
     a->was_clean |= dq_cache_state(c, a->page) == DQ_CLEAN;
     set_state(c, a->page, DQ_SHARED);
     if (a->due == DQ_MSG_FETCH_S) {
-        send(c, (int)a->due_to, DQ_MSG_DATA_S, a->page, 0, true);
+        send_page(c, a, DQ_MSG_DATA_S, 0);
         answer_is_out(c, a, now);
     } else if (c->ops->release(c->ctx, a->page)) {
         surrender(c, a, now);
@@ -480,8 +505,8 @@ static int on_data_x(struct dq_cache *c, struct active *a, const void *data, uin
 }
 
 /* Who only reads gets it Clean: the next to fetch it learns whether it was written to. */
-static int on_data_m(struct dq_cache *c, struct active *a, unsigned flags, const void *data,
-                     uint64_t now)
+static int on_data_m(struct dq_cache *c, struct active *a, int from, unsigned flags,
+                     const void *data, uint64_t now)
 {
     bool write;
 
@@ -492,12 +517,12 @@ static int on_data_m(struct dq_cache *c, struct active *a, unsigned flags, const
     write = a->get == DQ_MSG_GET_X || a->escalate;
     set_state(c, a->page, write ? DQ_EXCLUSIVE : DQ_CLEAN);
     c->ops->install(c->ctx, a->page, 1, data, write);
-    answered_done(c, a, flags, now);
+    answered_by(c, a, from, flags, now);
     return 0;
 }
 
 /* A run that was granted meanwhile, and shared since, may have brought the page before. */
-static int on_data_s(struct dq_cache *c, struct active *a, const void *data, uint64_t now)
+static int on_data_s(struct dq_cache *c, struct active *a, int from, const void *data, uint64_t now)
 {
     if (!a || a->get != DQ_MSG_GET_S || a->due || !data || is_sole(c, a->page)) {
         return -EPROTO;
@@ -506,7 +531,7 @@ static int on_data_s(struct dq_cache *c, struct active *a, const void *data, uin
         set_state(c, a->page, DQ_SHARED);
         c->ops->install(c->ctx, a->page, 1, data, false);
     }
-    answered_done(c, a, 0, now);
+    answered_by(c, a, from, 0, now);
     return 0;
 }
 
@@ -552,11 +577,12 @@ int dq_cache_message(struct dq_cache *c, int from, unsigned type, const struct d
     case DQ_MSG_INV:
         return from_home ? on_demand(c, type, m, now) : -EPROTO;
     case DQ_MSG_DATA_S:
-        return from != c->node ? on_data_s(c, active_of(c, m->page), data, now) : -EPROTO;
+        return from != c->node ? on_data_s(c, active_of(c, m->page), from, data, now) : -EPROTO;
     case DQ_MSG_DATA_X:
         return from != c->node ? on_data_x(c, active_of(c, m->page), data, now) : -EPROTO;
     case DQ_MSG_DATA_M:
-        return from != c->node ? on_data_m(c, active_of(c, m->page), m->flags, data, now) : -EPROTO;
+        return from != c->node ? on_data_m(c, active_of(c, m->page), from, m->flags, data, now)
+                               : -EPROTO;
     case DQ_MSG_ACK:
         return from != c->node ? on_ack(c, active_of(c, m->page), now) : -EPROTO;
     default:

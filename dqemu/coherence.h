@@ -32,6 +32,10 @@
  * for reading; the first write makes it Exclusive without a message. (After Cox and Fowler,
  * "Adaptive cache coherency for detecting migratory shared data", ISCA 1993.)
  *
+ * Where the holder that answers a FETCH_S or FETCH_M is the home itself, it says DONE in place of
+ * r when it sends the page: what the home sends to r afterwards comes behind it on the same
+ * channel. Between two nodes, a fault so costs one message there and one back.
+ *
  * busy ends with DONE from r (or the last RACK); requests meanwhile wait in FIFO order.
  * A node never has more than one GET outstanding per page; a run granted meanwhile installs
  * the page at once, and the answer to the GET still comes (GRANT_UP, or a real transfer if
@@ -100,7 +104,11 @@ struct dq_cache;
 enum dq_page_state { DQ_INVALID, DQ_SHARED, DQ_CLEAN, DQ_EXCLUSIVE };
 
 struct dq_cache_ops {
-    /* with_page: send the page's bytes along; called only while the page is held. */
+    /*
+     * with_page: send the page's bytes along; called only while the page is held. DONE to this
+     * node itself is for its directory, and must be there on return: what the peer sends next
+     * may not overtake it.
+     */
     void (*send)(void *ctx, int to, unsigned type, const struct dq_msg_page *m, bool with_page);
     /* Make the page present; data NULL: zeroes (then count may be > 1); always wakes. */
     void (*install)(void *ctx, uint64_t page, uint32_t count, const void *data, bool writable);

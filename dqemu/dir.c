@@ -389,7 +389,8 @@ int dq_dir_message(struct dq_dir *d, int from, unsigned type, const struct dq_ms
         request(d, m->page, (struct waiter){.type = type, .from = from, .wish = m->flags});
         return 0;
     case DQ_MSG_DONE:
-        if (!b || b->requester != from) {
+        /* this node's own cache may say it for the requester */
+        if (!b || b->requester == NOBODY || (b->requester != from && from != d->node)) {
             return -EPROTO;
         }
         if (m->flags & DQ_PAGE_CLEAN) {

@@ -10,6 +10,7 @@
  */
 #include <errno.h>
 #include <glib.h>
+#include <inttypes.h>
 #include <string.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
@@ -39,6 +40,14 @@ static void engine_send(void *ctx, int to, unsigned type, const struct dq_msg_pa
     (void)ctx;
     if (type == DQ_MSG_ACK || type == DQ_MSG_DATA_X || type == DQ_MSG_DATA_M) {
         dq_stat_add(invalidations, 1);
+    }
+    if (type == DQ_MSG_DONE && to == dq_pager.self) {
+        if (dq_dir_message(dq_pager.dir, to, type, m) < 0) {
+            dq_node_fail("node %d: its directory lost count of page %" PRIx64
+                         "; this is a fault of dqemu",
+                         to, m->page);
+        }
+        return;
     }
     dq_batch_send(to, type, m, with_page);
 }

@@ -30,6 +30,7 @@
 #ifndef MAXQ
 #define MAXQ 5                  /* requests, all nodes together */
 #endif
+#define AT_HOME 0               /* the node that is the home, too */
 #define MAP N                   /* the requester of a reset: the memory map on the master */
 
 mtype = { I, S, C, X };                     /* a node's copy: none, read, the only one, write */
@@ -69,38 +70,63 @@ inline check() {
     assert(st[2] == I || ver[2] == last)
 }
 
+inline data_s() {
+    assert(want[me] == GET_S && !sole(me) && due == 0);
+    /* a run granted meanwhile, and shared since, may have brought it before */
+    if :: st[me] == I -> st[me] = S; ver[me] = v :: else -> skip fi;
+    want[me] = 0; check()
+}
+
+inline data_m() {
+    assert(want[me] != 0 && st[me] == I && due == 0 && got == 0 && need == 255);
+    /* who reads gets it Clean, and writes later without a message */
+    if
+    :: want[me] == GET_X -> st[me] = X
+    :: want[me] == GET_S -> st[me] = C
+#ifdef PLANT_MOVED_IS_SHARED
+    :: want[me] == GET_S -> st[me] = S
+#endif
+    fi;
+    ver[me] = v; want[me] = 0; check()
+}
+
 inline from_peer(f) {
     atomic { peer[f * N + me]?m, v ->
         if
-        :: m == DATA_S -> assert(want[me] == GET_S && !sole(me) && due == 0);
-               /* a run granted meanwhile, and shared since, may have brought it before */
-               if :: st[me] == I -> st[me] = S; ver[me] = v :: else -> skip fi;
-               want[me] = 0; check();
+        :: m == DATA_S -> data_s();
 #ifndef PLANT_MISSING_DONE
                to_home[me]!DONE
 #endif
         :: m == DATA_X -> assert(want[me] == GET_X && st[me] == I && due == 0);
                /* the copies that others still have equal it: it may be read */
                st[me] = S; ver[me] = v; got++; check()
-        :: m == DATA_M ->
-               assert(want[me] != 0 && st[me] == I && due == 0 && got == 0 && need == 255);
-               /* who reads gets it Clean, and writes later without a message */
-               if :: want[me] == GET_X -> st[me] = X
-                  :: want[me] == GET_S -> st[me] = C
-#ifdef PLANT_MOVED_IS_SHARED
-                  :: want[me] == GET_S -> st[me] = S
-#endif
-               fi;
-               ver[me] = v; want[me] = 0; check(); to_home[me]!DONE
+        :: m == DATA_M -> data_m(); to_home[me]!DONE
         :: m == ACK -> assert(want[me] == GET_X && !sole(me) && due == 0); got++
         fi;
         m = 0; v = 0 }
 }
 
+/* The node at the home sends on the home's channel, and says DONE for the requester. */
+inline send_page(type) {
+    if
+    :: me == AT_HOME -> from_home[due_to]!type, 0, ver[me];
+#ifndef PLANT_LATE_DONE
+           assert(busy); busy = false
+#else
+           to_home[me]!DONE
+#endif
+    :: else ->
+           peer[me * N + due_to]!type, ver[me]
+#ifdef PLANT_DONE_FOR_OTHERS
+           ; busy = false
+#endif
+    fi
+}
+
 inline answer_drop() {
     if
     :: due == FETCH_X -> peer[me * N + due_to]!DATA_X, ver[me]
-    :: due == FETCH_M -> peer[me * N + due_to]!DATA_M, ver[me]
+    :: due == FETCH_M -> send_page(DATA_M)
     :: due == INV && due_to == MAP -> to_home[me]!RACK
     :: due == INV && due_to != MAP ->
 #ifndef PLANT_DROPPED_ACK
@@ -144,6 +170,8 @@ end:
                   if :: st[me] == S -> st[me] = X :: else -> skip fi;
                   want[me] = 0; check()
            :: m == WAIT -> assert(want[me] == GET_X && !sole(me) && due == 0); need = v
+           :: m == DATA_S -> data_s()
+           :: m == DATA_M -> data_m()
            :: else -> assert(st[me] != I && due == 0 && got == 0 && need == 255);
                   assert(m != FETCH_M || sole(me));
                   due = m; due_to = req
@@ -154,7 +182,7 @@ end:
 #ifndef PLANT_STILL_WRITABLE
            st[me] = S;
 #endif
-           peer[me * N + due_to]!DATA_S, ver[me]; due = 0; due_to = 0 }
+           send_page(DATA_S); due = 0; due_to = 0 }
     :: atomic { drops && sole(me) -> st[me] = S }
 #ifndef PLANT_LATE_DROP
     :: atomic { drops && st[me] == S ->

@@ -72,8 +72,14 @@ static const struct dq_dir_ops dir_ops = {.send = dir_send, .reset_done = dir_re
 static void cache_send(void *ctx, int to, unsigned type, const struct dq_msg_page *m,
                        bool with_page)
 {
+    struct node *n = ctx;
+
     (void)with_page;
-    send(ctx, to, type, m);
+    if (type == DQ_MSG_DONE && to == n->number) {
+        dq_dir_message(n->dir, to, type, m);
+    } else {
+        send(n, to, type, m);
+    }
 }
 
 static void cache_install(void *ctx, uint64_t page, uint32_t count, const void *data, bool writable)

@@ -303,6 +303,12 @@ static void cache_send(void *ctx, int to, unsigned type, const struct dq_msg_pag
         (type == DQ_MSG_ACK && plant(n->w, PLANT_DROPPED_ACK))) {
         return;
     }
+    if (type == DQ_MSG_DONE && to == n->number) {
+        if (dq_dir_message(n->dir, to, type, m)) {
+            fail(n->w, "node %d refuses its own DONE of page %" PRIx64, n->number, m->page);
+        }
+        return;
+    }
     push(n->w, n->number, to, p);
 }
 
