@@ -38,12 +38,18 @@ struct end {
     unsigned wish;
 };
 
+/* The rest of a granted run that has no memory yet. */
+struct fill {
+    uint64_t page, end;
+};
+
 static struct {
     struct dq_streams *streams;
     GHashTable *markers;  /* page -> nothing: on its way, to be withheld */
     GHashTable *withheld; /* page -> struct withheld */
     bool show;            /* withhold nothing */
     struct end ends[ENDS];
+    struct fill fills[ENDS];
 } ahead;
 
 void dq_ahead_start(const struct dq_config *cfg)
@@ -174,9 +180,14 @@ void dq_ahead_drop(uint64_t page)
 
 /* ---- fresh memory ---- */
 
+static unsigned slot(uint64_t page)
+{
+    return (unsigned)(page * 0x9e3779b97f4a7c15ull >> 56);
+}
+
 static struct end *end_at(uint64_t page)
 {
-    return &ahead.ends[page * 0x9e3779b97f4a7c15ull >> 56];
+    return &ahead.ends[slot(page)];
 }
 
 unsigned dq_ahead_wish(uint64_t page)
@@ -194,4 +205,38 @@ void dq_ahead_granted(uint64_t page, uint32_t count)
     if (page > 0) {
         *end_at(page - 1) = (struct end){page - 1, wish};
     }
+}
+
+static void fill_later(uint64_t page, uint64_t end)
+{
+    if (page < end) {
+        ahead.fills[slot(page)] = (struct fill){page, end};
+    }
+}
+
+bool dq_ahead_fills(uint64_t page, uint32_t count)
+{
+    if (count <= DQ_ZERO_PAGES || !dq_ahead_wish(page) || !dq_ask_writes(page)) {
+        return false;
+    }
+    fill_later(page + DQ_ZERO_PAGES, page + count);
+    return true;
+}
+
+unsigned dq_ahead_fill(uint64_t page)
+{
+    struct fill f = ahead.fills[slot(page)];
+    unsigned due;
+
+    if (f.page != page || f.end <= page) {
+        return 1;
+    }
+    ahead.fills[slot(page)] = (struct fill){0};
+    for (due = 1; due < DQ_ZERO_PAGES && page + due < f.end; due++) {
+        if (dq_cache_state(dq_pager.cache, page + due) != DQ_EXCLUSIVE) {
+            return due; /* others have come between */
+        }
+    }
+    fill_later(page + due, f.end);
+    return due;
 }

@@ -64,12 +64,21 @@ static void directory_reset_done(void *ctx, uint64_t cookie)
     dq_range_reset_done(cookie);
 }
 
-/* Zeroes for a run: only what is about to be written gets memory of its own now. */
+/*
+ * Zeroes for a run: only what is about to be written gets memory of its own now. Where a thread
+ * fills memory in order, that is a part of the run; the rest is left absent, and follows with
+ * the thread's next faults (answer_echo()), which cost no message: the loop is never busy for
+ * long, and who stops early has not used the memory.
+ */
 static void install_zeroes(uint64_t page, uint32_t count, bool writable)
 {
     uint64_t end = page + count, from = page;
 
     dq_stat_add(zero_grants, count);
+    if (dq_ahead_fills(page, count)) {
+        dq_uffd_zero(dq_pager_host(page), DQ_ZERO_PAGES, writable, true);
+        return;
+    }
     for (uint64_t p = page; p < end; p++) {
         if (dq_ask_writes(p)) {
             if (p > from) {
@@ -171,7 +180,7 @@ static void answer_echo(uint64_t page, bool protected)
         return;
     }
     if (!protected) {
-        dq_uffd_zero(dq_pager_host(page), 1, writable, true);
+        dq_uffd_zero(dq_pager_host(page), dq_ahead_fill(page), writable, true);
     } else if (writable) {
         dq_uffd_unprotect(dq_pager_host(page));
     } else {

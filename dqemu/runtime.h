@@ -113,6 +113,10 @@ void dq_ahead_drop(uint64_t page);
 /* The run to ask for where the page may be untouched (a power of two), and what was granted. */
 unsigned dq_ahead_wish(uint64_t page);
 void dq_ahead_granted(uint64_t page, uint32_t count);
+/* True: a thread fills this run in order, from its begin; the first DQ_ZERO_PAGES are due now. */
+bool dq_ahead_fills(uint64_t page, uint32_t count);
+/* How many pages from here on are due now, where the page is held and absent. At least 1. */
+unsigned dq_ahead_fill(uint64_t page);
 
 /* ---- ask.c; on the loop ---- */
 

@@ -42,7 +42,8 @@ static struct {
     int fd, mem, pagemap;
 } uffd = {-1, -1, -1};
 
-static const uint8_t zeroes[DQ_PAGE_SIZE] __attribute__((aligned(DQ_PAGE_SIZE)));
+/* Never written, so it has no memory of its own. */
+static const uint8_t zeroes[DQ_ZERO_PAGES * DQ_PAGE_SIZE] __attribute__((aligned(DQ_PAGE_SIZE)));
 
 /* ---- opening ---- */
 
@@ -287,8 +288,16 @@ void dq_uffd_zero(uintptr_t at, size_t pages, bool writable, bool soon)
         zero_run(at, pages);
         return;
     }
-    for (size_t i = 0; i < pages; i++) {
-        zero_one(at + i * DQ_PAGE_SIZE, writable);
+    while (pages) {
+        size_t done;
+
+        /* one that is there already, or another mapping: step over it */
+        if (copy(at, zeroes, MIN(pages, DQ_ZERO_PAGES), writable, &done)) {
+            zero_one(at + done * DQ_PAGE_SIZE, writable);
+            done++;
+        }
+        at += done * DQ_PAGE_SIZE;
+        pages -= done;
     }
 }
 

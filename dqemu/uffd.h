@@ -42,8 +42,9 @@ void dq_uffd_copy(uintptr_t at, const void *data, size_t pages, bool writable);
  * Make pages present with zeroes, writable or not. Wakes. Those present already stay as they
  * are: either they are what another fault has just brought, or they were touched before the
  * range was registered, and by nobody else, or they would not be granted as untouched.
- * `soon`: the page is about to be written, so give it memory of its own at once.
+ * `soon`: the pages are about to be written, so give them memory of their own at once.
  */
+#define DQ_ZERO_PAGES 32u /* of which so many are one system call */
 void dq_uffd_zero(uintptr_t at, size_t pages, bool writable, bool soon);
 
 /* No thread writes to the pages once this returns. */
