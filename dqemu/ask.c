@@ -16,7 +16,8 @@
 /* A page that was asked for and is not here yet. */
 struct asked {
     bool write;
-    bool ahead; /* nobody waits for it */
+    bool ahead;      /* nobody waits for it */
+    unsigned faults; /* of threads that wait for it (or did: a signal may have taken them away) */
     struct dq_waiter *waiters;
 };
 
@@ -38,6 +39,7 @@ static struct {
     GQueue ready;      /* struct dq_want with room for more */
     bool held_back;    /* requests are postponed */
     unsigned ahead;    /* entries of `asked` that are */
+    unsigned faults;   /* of all of them */
     GQueue postponed;  /* struct postponed */
 } asking;
 
@@ -79,6 +81,7 @@ static void is_waited_for(struct asked *a)
     a->ahead = false;
 }
 
+/* w NULL: a fault */
 static bool ask(uint64_t page, bool write, struct dq_waiter *w)
 {
     struct asked *a;
@@ -93,6 +96,9 @@ static bool ask(uint64_t page, bool write, struct dq_waiter *w)
     if (w) {
         w->next = a->waiters;
         a->waiters = w;
+    } else {
+        a->faults++;
+        asking.faults++;
     }
     return false;
 }
@@ -147,6 +153,11 @@ bool dq_ask_is_waited_for(uint64_t page)
     return a && !a->ahead;
 }
 
+unsigned dq_ask_faults(void)
+{
+    return asking.faults;
+}
+
 unsigned dq_ask_ahead_count(void)
 {
     return asking.ahead;
@@ -180,6 +191,7 @@ void dq_ask_granted(uint64_t page, enum dq_page_state state)
     }
     if (state == DQ_EXCLUSIVE || !a->write) {
         is_waited_for(a);
+        asking.faults -= a->faults;
         g_hash_table_remove(asking.asked, GSIZE_TO_POINTER(page));
     }
 }

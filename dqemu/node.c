@@ -28,6 +28,7 @@
 #include "dqemu/gate.h"
 #include "dqemu/jobs.h"
 #include "dqemu/runtime.h"
+#include "dqemu/spin.h"
 #include "dqemu/stats.h"
 #include "proto/frame.h"
 #include "proto/transport.h"
@@ -46,6 +47,12 @@ static struct {
     struct dq_transport *transport;
     int wake;                 /* eventfd: `posted` is not empty */
     int base_first, base_end; /* the event base's own descriptors */
+    /* the loop's: */
+    int processors;   /* this node's share of the machine's */
+    uint64_t spin_ns; /* how long to wait awake after the latest event */
+    uint64_t events;  /* so many until now */
+    uint64_t latest;  /* when the loop saw a new one */
+    uint64_t seen;    /* `events` at that time */
 } node = {.count = 1, .wake = -1};
 
 static struct dq_jobs posted = DQ_JOBS_INIT(posted);
@@ -260,6 +267,7 @@ static void on_lost(void *ctx, int peer, const char *why)
 static void on_message(void *ctx, int from, unsigned type, const void *body, size_t length)
 {
     (void)ctx;
+    node.events++;
     count_traffic();
     if (type > DQ_MSG_LISTED) {
         node.ops->message(node.ctx, from, type, body, length);
@@ -365,6 +373,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd;
     (void)what;
+    node.events++;
     ((struct watch *)arg)->ready();
 }
 
@@ -422,6 +431,37 @@ static void hurry(void)
     syscall(SYS_sched_setattr, 0, &wish, 0);
 }
 
+/*
+ * Waiting awake, as in spin.h, for messages and faults: where all threads of this node wait or
+ * have a processor of their own, the next event mostly comes soon after the last, and the loop
+ * finds it sooner than it would be woken. The nodes of a run share the machine: each has its part
+ * of the processors, and with more nodes than processors no loop waits awake, since it preempts
+ * whoever else wants to run. (Nodes on machines of their own are counted the same way, which
+ * errs on the side of sleeping.)
+ */
+static bool waits_awake(void)
+{
+    uint64_t now;
+
+    if (node.spin_ns == 0 || dq_awake_count() - (int)dq_ask_faults() >= node.processors) {
+        return false;
+    }
+    now = dq_node_now();
+    if (node.seen != node.events) {
+        node.seen = node.events;
+        node.latest = now;
+    }
+    return now - node.latest < node.spin_ns;
+}
+
+static int share_of_processors(int nodes)
+{
+    cpu_set_t set;
+    int share = (int)(sysconf(_SC_NPROCESSORS_ONLN) / nodes);
+
+    return sched_getaffinity(0, sizeof(set), &set) == 0 ? MIN(share, CPU_COUNT(&set)) : 0;
+}
+
 static void *run_loop(void *arg)
 {
     (void)arg;
@@ -432,7 +472,7 @@ static void *run_loop(void *arg)
         node.wire->deliver(node.transport);
         dq_batch_flush();
         more = node.wire->flush(node.transport);
-        event_base_loop(node.base, more ? EVLOOP_NONBLOCK : EVLOOP_ONCE);
+        event_base_loop(node.base, more || waits_awake() ? EVLOOP_NONBLOCK : EVLOOP_ONCE);
     }
     return NULL;
 }
@@ -596,6 +636,8 @@ int dq_node_open(const struct dq_config *cfg, const struct dq_node_ops *ops, voi
     node.count = cfg->nodes;
     node.ops = ops;
     node.ctx = ctx;
+    node.spin_ns = (uint64_t)cfg->spin_us * 1000;
+    node.processors = share_of_processors(cfg->nodes);
     if (cfg->nodes == 1) {
         return 0;
     }

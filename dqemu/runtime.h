@@ -149,6 +149,7 @@ bool dq_ask_fault(uint32_t thread, uint64_t page, bool write, bool protected);
 bool dq_ask_ahead(uint64_t page, bool write);
 bool dq_ask_is_waited_for(uint64_t page); /* it is on its way, and some thread waits */
 unsigned dq_ask_ahead_count(void);        /* pages on their way that nobody waited for */
+unsigned dq_ask_faults(void);             /* threads that wait for pages in a fault */
 void dq_ask_granted(uint64_t page, enum dq_page_state state); /* the engine's granted() */
 bool dq_ask_writes(uint64_t page);                            /* somebody waits to write to it */
 void dq_ask_settle(void);                                     /* go on with what became possible */

@@ -36,6 +36,11 @@ void dq_spin_init(uint32_t us)
     }
 }
 
+int dq_awake_count(void)
+{
+    return __atomic_load_n(&running, __ATOMIC_RELAXED);
+}
+
 void dq_awake_begin_other(void)
 {
     __atomic_fetch_add(&running, 1, __ATOMIC_RELAXED);
@@ -75,7 +80,7 @@ static uint64_t now(void)
 
 static bool crowded(void)
 {
-    return __atomic_load_n(&running, __ATOMIC_RELAXED) > processors;
+    return dq_awake_count() > processors;
 }
 
 static bool is_set(const uint32_t *word)

@@ -38,6 +38,9 @@ bool dq_awake_end(void);
 void dq_awake_begin_other(void);
 void dq_awake_was_begun(void);
 
+/* Threads that are counted now, or wait awake. */
+int dq_awake_count(void);
+
 /*
  * Wait awake until *word is not zero, or *stop is not (NULL: none). True: *word is not zero, and
  * what was written before it can be read. The thread must not be counted (dq_awake_end()).
