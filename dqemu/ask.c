@@ -9,6 +9,7 @@
 
 #include "dqemu/runtime.h"
 #include "dqemu/stats.h"
+#include "dqemu/trial.h"
 
 /* Pages that one request asks for at a time: bounds the queues to the homes. */
 #define WINDOW 256
@@ -18,6 +19,7 @@ struct asked {
     bool write;
     bool ahead;      /* nobody waits for it */
     unsigned faults; /* of threads that wait for it (or did: a signal may have taken them away) */
+    uint64_t since;  /* when the first of them began to wait */
     struct dq_waiter *waiters;
 };
 
@@ -35,12 +37,13 @@ struct want_page {
 };
 
 static struct {
-    GHashTable *asked; /* page -> struct asked */
-    GQueue ready;      /* struct dq_want with room for more */
-    bool held_back;    /* requests are postponed */
-    unsigned ahead;    /* entries of `asked` that are */
-    unsigned faults;   /* of all of them */
-    GQueue postponed;  /* struct postponed */
+    GHashTable *asked;     /* page -> struct asked */
+    GQueue ready;          /* struct dq_want with room for more */
+    bool held_back;        /* requests are postponed */
+    unsigned ahead;        /* entries of `asked` that are */
+    unsigned faults;       /* of all of them */
+    struct dq_trial awake; /* does it pay to wait awake? By the time that faults take */
+    GQueue postponed;      /* struct postponed */
 } asking;
 
 void dq_ask_start(void)
@@ -84,9 +87,10 @@ static void is_waited_for(struct asked *a)
 /* w NULL: a fault */
 static bool ask(uint64_t page, bool write, struct dq_waiter *w)
 {
+    uint64_t now = dq_node_now();
     struct asked *a;
 
-    if (dq_cache_want(dq_pager.cache, page, write, dq_ahead_wish(page), dq_node_now())) {
+    if (dq_cache_want(dq_pager.cache, page, write, dq_ahead_wish(page), now)) {
         return true;
     }
     count_fault(write);
@@ -97,6 +101,7 @@ static bool ask(uint64_t page, bool write, struct dq_waiter *w)
         w->next = a->waiters;
         a->waiters = w;
     } else {
+        a->since = a->faults ? a->since : now;
         a->faults++;
         asking.faults++;
     }
@@ -158,6 +163,11 @@ unsigned dq_ask_faults(void)
     return asking.faults;
 }
 
+bool dq_ask_awake_pays(void)
+{
+    return dq_trial_way(&asking.awake);
+}
+
 unsigned dq_ask_ahead_count(void)
 {
     return asking.ahead;
@@ -191,7 +201,10 @@ void dq_ask_granted(uint64_t page, enum dq_page_state state)
     }
     if (state == DQ_EXCLUSIVE || !a->write) {
         is_waited_for(a);
-        asking.faults -= a->faults;
+        if (a->faults) {
+            dq_trial_took(&asking.awake, dq_node_now() - a->since);
+            asking.faults -= a->faults;
+        }
         g_hash_table_remove(asking.asked, GSIZE_TO_POINTER(page));
     }
 }

@@ -432,18 +432,20 @@ static void hurry(void)
 }
 
 /*
- * Waiting awake, as in spin.h, for messages and faults: where all threads of this node wait or
- * have a processor of their own, the next event mostly comes soon after the last, and the loop
- * finds it sooner than it would be woken. The nodes of a run share the machine: each has its part
- * of the processors, and with more nodes than processors no loop waits awake, since it preempts
- * whoever else wants to run. (Nodes on machines of their own are counted the same way, which
- * errs on the side of sleeping.)
+ * Waiting awake, as in spin.h, while threads of this node wait for pages: the answers come soon.
+ * Only where it has been found to pay (dq_ask_awake_pays()), and where all other threads have
+ * processors of their own, as the loop preempts whoever else wants to run. The nodes of a run
+ * share the machine: each has its part of the processors, and with more nodes than processors no
+ * loop waits awake. (Nodes on machines of their own are counted the same way, which errs on the
+ * side of sleeping.)
  */
 static bool waits_awake(void)
 {
     uint64_t now;
+    int waiting = (int)dq_ask_faults();
 
-    if (node.spin_ns == 0 || dq_awake_count() - (int)dq_ask_faults() >= node.processors) {
+    if (node.spin_ns == 0 || waiting == 0 || !dq_ask_awake_pays() ||
+        dq_awake_count() - waiting >= node.processors) {
         return false;
     }
     now = dq_node_now();

@@ -150,6 +150,7 @@ bool dq_ask_ahead(uint64_t page, bool write);
 bool dq_ask_is_waited_for(uint64_t page); /* it is on its way, and some thread waits */
 unsigned dq_ask_ahead_count(void);        /* pages on their way that nobody waited for */
 unsigned dq_ask_faults(void);             /* threads that wait for pages in a fault */
+bool dq_ask_awake_pays(void);             /* faults are served sooner if the loop waits awake */
 void dq_ask_granted(uint64_t page, enum dq_page_state state); /* the engine's granted() */
 bool dq_ask_writes(uint64_t page);                            /* somebody waits to write to it */
 void dq_ask_settle(void);                                     /* go on with what became possible */
