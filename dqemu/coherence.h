@@ -26,8 +26,9 @@
  *
  * Migratory pages go from one writer to the next, each of whom reads before it writes (a lock
  * and what it guards): a read moves the page at once, and saves the upgrade. The home takes a
- * page for migratory when a sharer upgrades and only the last owner shares with it; and for one
- * no more when a move finds that the owner has not written (DONE with DQ_PAGE_CLEAN). For that,
+ * page for migratory when a sharer upgrades and only the last owner, another node, shares with
+ * it; and for one no more when the last owner itself upgrades (it writes what the other reads), or
+ * when a move finds that the owner has not written (DONE with DQ_PAGE_CLEAN). For that,
  * and because it may only be read, what a read moved is Clean at the node: the only copy, mapped
  * for reading; the first write makes it Exclusive without a message. (After Cox and Fowler,
  * "Adaptive cache coherency for detecting migratory shared data", ISCA 1993.)

@@ -21,10 +21,11 @@
 #define NOBODY (-1)
 
 struct block {
-    unsigned touched;   /* entries with at least one holder */
-    uint64_t exclusive; /* a bit per page */
-    uint64_t migratory; /* likewise; see coherence.h */
-    uint64_t holders[]; /* BLOCK_PAGES sets of dq_dir.words words, a bit per node */
+    unsigned touched;            /* entries with at least one holder */
+    uint64_t exclusive;          /* a bit per page */
+    uint64_t migratory;          /* likewise; see coherence.h */
+    uint16_t owner[BLOCK_PAGES]; /* the latest exclusive one */
+    uint64_t holders[];          /* BLOCK_PAGES sets of dq_dir.words words, a bit per node */
 };
 
 struct reset {
@@ -144,6 +145,7 @@ static void make_exclusive(struct dq_dir *d, uint64_t page, int owner)
     b->touched += set_next(d, set, 0) == NOBODY;
     memset(set, 0, d->words * sizeof(*set));
     set_add(set, owner);
+    b->owner[page % BLOCK_PAGES] = (uint16_t)owner;
     b->exclusive |= UINT64_C(1) << (page % BLOCK_PAGES);
 }
 
@@ -291,7 +293,7 @@ static bool start_get(struct dq_dir *d, uint64_t page, unsigned type, int r, uns
         return true;
     }
     if (has && holders == 2) {
-        set_migratory(d, page, true);
+        set_migratory(d, page, block_of(d, page)->owner[page % BLOCK_PAGES] != r);
     }
     send(d, r, DQ_MSG_WAIT, page, (unsigned)(holders - has), 0);
     take_from_all(d, page, set, r, has ? NOBODY : keeper_for(d, set, r));

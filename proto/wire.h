@@ -148,14 +148,15 @@ static_assert(sizeof(struct dq_msg_thread) == 8, "dq_msg_thread");
 
 struct dq_msg_syscall {
     uint32_t tid;
-    uint32_t number;
+    uint32_t number; /* the guest's, perhaps with DQ_SYSCALL_TRANSFER */
     uint64_t arg[8];
 };
+#define DQ_SYSCALL_TRANSFER (1u << 31) /* a read or write whose bytes travel, not its pages */
 static_assert(sizeof(struct dq_msg_syscall) == 72, "dq_msg_syscall");
 
 struct dq_msg_result {
     uint32_t tid;
-    uint32_t signals; /* signal frames that follow */
+    uint32_t signals; /* signal frames that follow; then the bytes of a read that travels */
     int64_t value;    /* as do_syscall returned it */
     uint64_t mask;    /* the thread's signal mask after those frames; valid if signals > 0 */
 };
@@ -226,7 +227,8 @@ static_assert(offsetof(struct dq_msg_futex, moves) == 32, "dq_msg_futex.moves");
     X(RESULT, dq_msg_result, DQ_ANY, "a syscall's result, or the answer to TAKE; frames follow")   \
     X(KICK, dq_msg_thread, 0, "a signal is pending: ask with TAKE")                                \
     /* threads: slave -> master */                                                                 \
-    X(SYSCALL, dq_msg_syscall, DQ_ANY, "execute; a clone or fork carries the thread's state")      \
+    X(SYSCALL, dq_msg_syscall, DQ_ANY,                                                             \
+      "execute; a clone or fork carries the state, a write its bytes")                             \
     X(MASK, dq_msg_mask, 0, "the thread's signal mask from now on; no answer")                     \
     X(TAKE, dq_msg_thread, DQ_ANY, "which signals are pending? A synchronous one may follow")      \
     X(EXIT, dq_msg_thread, 0, "the thread ends")                                                   \

@@ -11,6 +11,7 @@
 #include <sys/prctl.h>
 #include "fd-trans.h"
 #include "master/map.h"
+#include "transfer.h"
 
 int dq_slave_pid;
 
@@ -151,6 +152,8 @@ static abi_long delegate(CPUArchState *env, struct dq_thread *t, int num, const 
 {
     TaskState *ts = get_task_state(env_cpu(env));
     struct dq_msg_syscall m = {.tid = t->remote.tid, .number = num};
+    struct dq_transfer transfer = {0};
+    bool travels = dq_transfer_begin(env, num, arg, &transfer);
     GByteArray *state = NULL;
     const struct dq_msg_result *r;
     uint64_t start;
@@ -164,8 +167,15 @@ static abi_long delegate(CPUArchState *env, struct dq_thread *t, int num, const 
     }
     dq_stat_add(syscalls_delegated, 1);
     start = dq_node_now();
-    r = dq_remote_call(&t->remote, DQ_MSG_SYSCALL, &m, sizeof(m), state ? state->data : NULL,
-                       state ? state->len : 0);
+    if (travels) {
+        m.number |= DQ_SYSCALL_TRANSFER;
+        r = dq_remote_call(&t->remote, DQ_MSG_SYSCALL, &m, sizeof(m), transfer.buffer,
+                           transfer.out);
+        dq_transfer_end(&transfer, &t->remote);
+    } else {
+        r = dq_remote_call(&t->remote, DQ_MSG_SYSCALL, &m, sizeof(m), state ? state->data : NULL,
+                           state ? state->len : 0);
+    }
     count_wait(t, dq_node_now() - start);
     if (state) {
         g_byte_array_free(state, true);

@@ -10,6 +10,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "internal.h"
+#include "transfer.h"
 #include <linux/futex.h>
 #include <sys/syscall.h>
 #include "user/cpu_loop.h"
@@ -98,8 +99,10 @@ static void collect_signals(CPUArchState *env, struct dq_thread *t)
     t->kicked = false;
 }
 
-static void answer(CPUArchState *env, struct dq_thread *t, abi_long value)
+/* `read`: bytes that go with the answer, or NULL */
+static void answer(CPUArchState *env, struct dq_thread *t, abi_long value, const GByteArray *read)
 {
+    g_autoptr(GByteArray) more = g_byte_array_new();
     struct dq_msg_result r = {
         .tid = t->proxy.tid,
         .signals = t->frames->len,
@@ -108,8 +111,14 @@ static void answer(CPUArchState *env, struct dq_thread *t, abi_long value)
     };
 
     if (r.signals) {
-        dq_node_send2(t->node, DQ_MSG_RESULT, &r, sizeof(r), t->frames->data,
-                      r.signals * sizeof(struct dq_frame_of_signal));
+        g_byte_array_append(more, (const guint8 *)t->frames->data,
+                            r.signals * sizeof(struct dq_frame_of_signal));
+    }
+    if (read && read->len) {
+        g_byte_array_append(more, read->data, read->len);
+    }
+    if (more->len) {
+        dq_node_send2(t->node, DQ_MSG_RESULT, &r, sizeof(r), more->data, more->len);
     } else {
         dq_node_send(t->node, DQ_MSG_RESULT, &r, sizeof(r));
     }
@@ -125,6 +134,19 @@ static void G_NORETURN bad_message(struct dq_thread *t, unsigned type)
     _exit(125);
 }
 
+static void serve_transfer(CPUArchState *env, struct dq_thread *t, const struct dq_mail *m)
+{
+    const struct dq_msg_syscall *s = (const void *)m->body;
+    g_autoptr(GByteArray) read = g_byte_array_new();
+    abi_long ret;
+
+    if (dq_transfer_serve(s, s + 1, m->length - sizeof(*s), read, &ret)) {
+        bad_message(t, m->type);
+    }
+    collect_signals(env, t);
+    answer(env, t, ret, read);
+}
+
 static void serve_syscall(CPUArchState *env, struct dq_thread *t, const struct dq_mail *m)
 {
     const struct dq_msg_syscall *s = (const void *)m->body;
@@ -132,6 +154,10 @@ static void serve_syscall(CPUArchState *env, struct dq_thread *t, const struct d
                             s->arg[4], s->arg[5], s->arg[6], s->arg[7]};
     abi_long ret;
 
+    if (s->number & DQ_SYSCALL_TRANSFER) {
+        serve_transfer(env, t, m);
+        return;
+    }
     if (m->length > sizeof(*s) &&
         dq_state_unpack(env, m->body + sizeof(*s), m->length - sizeof(*s))) {
         bad_message(t, m->type);
@@ -145,7 +171,7 @@ static void serve_syscall(CPUArchState *env, struct dq_thread *t, const struct d
         cpu_loop(env);
     }
     collect_signals(env, t);
-    answer(env, t, ret);
+    answer(env, t, ret, NULL);
 }
 
 /*
@@ -232,7 +258,7 @@ static void serve_take(CPUArchState *env, struct dq_thread *t, TaskState *ts,
     }
     qatomic_set(&ts->signal_pending, 1);
     collect_signals(env, t);
-    answer(env, t, 0);
+    answer(env, t, 0, NULL);
 }
 
 /* The thread ends: it counts nowhere any more. Its TaskState lives on, and QEMU frees it. */

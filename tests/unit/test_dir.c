@@ -164,6 +164,22 @@ static void test_migratory(void)
     close_dir(&f);
 }
 
+/* One writes, the other reads: the page does not move to the reader. */
+static void test_producer_and_consumer(void)
+{
+    struct fixture f;
+
+    open_dir(&f, 4, 1);
+    TELL(&f, 1, GET_X, 0, "GRANT_ZERO>1[0+1@0]");
+    for (int i = 0; i < 3; i++) {
+        TELL(&f, 2, GET_S, 0, "FETCH_S>1(2)");
+        TELL(&f, 2, DONE, 0, "");
+        TELL(&f, 1, GET_X, 0, "WAIT>1#1 INV>2(1)");
+        TELL(&f, 1, DONE, 0, "");
+    }
+    close_dir(&f);
+}
+
 /* A requester may wish for a run of another length; a length that is none is refused. */
 static void test_wish(void)
 {
@@ -446,6 +462,7 @@ int main(int argc, char **argv)
     g_test_add_func("/dir/write-exclusive", test_write_exclusive);
     g_test_add_func("/dir/write-shared", test_write_shared);
     g_test_add_func("/dir/migratory", test_migratory);
+    g_test_add_func("/dir/producer-and-consumer", test_producer_and_consumer);
     g_test_add_func("/dir/wish", test_wish);
     g_test_add_func("/dir/crossed-run", test_request_that_crossed_a_run);
     g_test_add_func("/dir/fifo", test_requests_wait_in_order);
