@@ -45,7 +45,6 @@ struct fill {
 
 static struct {
     struct dq_streams *streams;
-    GHashTable *markers;  /* page -> nothing: on its way, to be withheld */
     GHashTable *withheld; /* page -> struct withheld */
     bool show;            /* withhold nothing */
     struct end ends[ENDS];
@@ -55,7 +54,6 @@ static struct {
 void dq_ahead_start(const struct dq_config *cfg)
 {
     ahead.streams = dq_streams_new(cfg->forward_pages);
-    ahead.markers = g_hash_table_new(g_direct_hash, g_direct_equal);
     ahead.withheld = g_hash_table_new_full(g_direct_hash, g_direct_equal, NULL, g_free);
 }
 
@@ -82,11 +80,8 @@ void dq_ahead_fault(uint32_t thread, uint64_t page, bool write)
         if (next >> (64 - DQ_PAGE_BITS)) {
             continue; /* around the end of the address space */
         }
-        if (dq_ask_ahead(next, write)) {
+        if (dq_ask_ahead(next, write, next == a.marker)) {
             dq_stat_add(forwarded, 1);
-            if (next == a.marker) {
-                g_hash_table_add(ahead.markers, GSIZE_TO_POINTER(next));
-            }
         }
     }
     count_streams();
@@ -103,8 +98,7 @@ bool dq_ahead_withhold(uint64_t page, const void *data, bool writable)
 {
     struct withheld *w;
 
-    if (!g_hash_table_remove(ahead.markers, GSIZE_TO_POINTER(page)) || ahead.show ||
-        dq_ask_is_waited_for(page)) {
+    if (ahead.show || !dq_ask_is_marker(page)) {
         return false;
     }
     w = g_new(struct withheld, 1);
@@ -219,6 +213,11 @@ bool dq_ahead_fills(uint64_t page, uint32_t count)
     if (count <= DQ_ZERO_PAGES || !dq_ahead_wish(page) || !dq_ask_writes(page)) {
         return false;
     }
+    for (uint32_t i = DQ_ZERO_PAGES; i < count; i++) {
+        if (dq_ask_is_waited_for(page + i)) {
+            return false; /* who waits must be woken: not in order, then */
+        }
+    }
     fill_later(page + DQ_ZERO_PAGES, page + count);
     return true;
 }
@@ -233,7 +232,7 @@ unsigned dq_ahead_fill(uint64_t page)
     }
     ahead.fills[slot(page)] = (struct fill){0};
     for (due = 1; due < DQ_ZERO_PAGES && page + due < f.end; due++) {
-        if (dq_cache_state(dq_pager.cache, page + due) != DQ_EXCLUSIVE) {
+        if (dq_cache_state(dq_pager.cache, page + due) != DQ_EXCLUSIVE || find(page + due)) {
             return due; /* others have come between */
         }
     }

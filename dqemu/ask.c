@@ -18,6 +18,7 @@
 struct asked {
     bool write;
     bool ahead;      /* nobody waits for it */
+    bool marker;     /* if so, it is to be withheld */
     unsigned faults; /* of threads that wait for it (or did: a signal may have taken them away) */
     uint64_t since;  /* when the first of them began to wait */
     struct dq_waiter *waiters;
@@ -42,6 +43,7 @@ static struct {
     bool held_back;        /* requests are postponed */
     unsigned ahead;        /* entries of `asked` that are */
     unsigned faults;       /* of all of them */
+    uint64_t waited_ns;    /* in faults, all threads together */
     struct dq_trial awake; /* does it pay to wait awake? By the time that faults take */
     GQueue postponed;      /* struct postponed */
 } asking;
@@ -136,7 +138,7 @@ bool dq_ask_fault(uint32_t thread, uint64_t page, bool write, bool protected)
     return ask(page, write, NULL);
 }
 
-bool dq_ask_ahead(uint64_t page, bool write)
+bool dq_ask_ahead(uint64_t page, bool write, bool marker)
 {
     struct asked *a;
 
@@ -146,9 +148,17 @@ bool dq_ask_ahead(uint64_t page, bool write)
     dq_cache_want(dq_pager.cache, page, write, 0, dq_node_now());
     a = make_asked(page);
     a->ahead = true;
+    a->marker = marker;
     a->write = write;
     asking.ahead++;
     return true;
+}
+
+bool dq_ask_is_marker(uint64_t page)
+{
+    const struct asked *a = asked_for(page);
+
+    return a && a->ahead && a->marker;
 }
 
 bool dq_ask_is_waited_for(uint64_t page)
@@ -180,6 +190,14 @@ bool dq_ask_writes(uint64_t page)
     return a && a->write;
 }
 
+static void faults_are_over(const struct asked *a, uint64_t ns)
+{
+    dq_trial_took(&asking.awake, ns);
+    asking.faults -= a->faults;
+    asking.waited_ns += a->faults * ns;
+    dq_stat_set(wait_fault_us, asking.waited_ns / 1000);
+}
+
 void dq_ask_granted(uint64_t page, enum dq_page_state state)
 {
     struct asked *a = asked_for(page);
@@ -202,8 +220,7 @@ void dq_ask_granted(uint64_t page, enum dq_page_state state)
     if (state == DQ_EXCLUSIVE || !a->write) {
         is_waited_for(a);
         if (a->faults) {
-            dq_trial_took(&asking.awake, dq_node_now() - a->since);
-            asking.faults -= a->faults;
+            faults_are_over(a, dq_node_now() - a->since);
         }
         g_hash_table_remove(asking.asked, GSIZE_TO_POINTER(page));
     }

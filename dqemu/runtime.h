@@ -146,7 +146,8 @@ void dq_ask_start(void);
 /* True: the access is allowed already. False: a wake will follow. */
 bool dq_ask_fault(uint32_t thread, uint64_t page, bool write, bool protected);
 /* Ask for a page that nobody waits for yet. False: it is here, or on its way already. */
-bool dq_ask_ahead(uint64_t page, bool write);
+bool dq_ask_ahead(uint64_t page, bool write, bool marker);
+bool dq_ask_is_marker(uint64_t page);     /* it is on its way as a marker, and nobody waits */
 bool dq_ask_is_waited_for(uint64_t page); /* it is on its way, and some thread waits */
 unsigned dq_ask_ahead_count(void);        /* pages on their way that nobody waited for */
 unsigned dq_ask_faults(void);             /* threads that wait for pages in a fault */

@@ -147,6 +147,7 @@ static int futex_wait(abi_ulong uaddr, int op, uint32_t val, bool time64, abi_ul
 {
     struct dq_futex_waiter w;
     struct timespec at;
+    uint64_t start;
     int err;
 
     if (!bitset) {
@@ -165,7 +166,9 @@ static int futex_wait(abi_ulong uaddr, int op, uint32_t val, bool time64, abi_ul
             return -TARGET_EAGAIN;
         }
     } while (!dq_futex_commit(&w));
+    start = dq_node_now();
     err = sleep_on(&w, op, timeout ? &at : NULL);
+    dq_stat_add(wait_futex_us, (dq_node_now() - start) / 1000);
     return dq_futex_leave(&w) ? 0 : interrupted(err, timeout != 0);
 }
 
@@ -338,15 +341,17 @@ static void bring_for_kernel(abi_ulong uaddr, abi_ulong uaddr2, int op, abi_ulon
     bool timed = timeout && base_op != FUTEX_CMP_REQUEUE_PI;
 
     kernel_word = 0;
-    if (!dq_engaged || !is_for_kernel(op) || dq_is_foreign(uaddr) ||
-        !word_ok(thread_cpu, uaddr, true) || (two && !word_ok(thread_cpu, uaddr2, true)) ||
+    if (!dq_engaged || !is_for_kernel(op) || dq_is_foreign(uaddr) || (uaddr & 3) ||
+        (two && (uaddr2 & 3)) || !word_ok(thread_cpu, uaddr, true) ||
+        (two && !word_ok(thread_cpu, uaddr2, true)) ||
         (timed && !access_ok(thread_cpu, VERIFY_READ, timeout, sizeof(struct target_timespec)))) {
         return;
     }
     kernel_word = uaddr;
-    dq_pager_want(uaddr >> DQ_PAGE_BITS, 1, true);
+    /* an access as the kernel's, but one that waits */
+    qatomic_fetch_or((uint32_t *)g2h_untagged(uaddr), 0);
     if (two) {
-        dq_pager_want(uaddr2 >> DQ_PAGE_BITS, 1, true);
+        qatomic_fetch_or((uint32_t *)g2h_untagged(uaddr2), 0);
     }
 }
 
