@@ -69,15 +69,17 @@ static void self_send(struct dq_transport *t, const struct iovec *iov, int count
 }
 
 /* What is sent while this runs waits for the next turn of the loop: sockets get theirs too. */
-static void self_deliver(struct dq_transport *t)
+static bool self_deliver(struct dq_transport *t)
 {
     GByteArray *todo;
+    bool any;
 
     pthread_mutex_lock(&t->self_lock);
     todo = t->self_in;
     t->self_in = t->self_out;
     pthread_mutex_unlock(&t->self_lock);
 
+    any = todo->len > 0;
     for (size_t at = 0; at < todo->len;) {
         struct dq_frame f;
 
@@ -91,6 +93,7 @@ static void self_deliver(struct dq_transport *t)
     }
     g_byte_array_set_size(todo, 0);
     t->self_out = todo;
+    return any;
 }
 
 static void on_wake(evutil_socket_t fd, short what, void *arg)

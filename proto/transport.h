@@ -70,8 +70,11 @@ struct dq_transport_ops {
      */
     int (*send)(struct dq_transport *t, int to, unsigned type, const void *body, size_t length,
                 const void *pages, unsigned count);
-    /* Delivers what this node has sent to itself. On the loop, in each of its turns. */
-    void (*deliver)(struct dq_transport *t);
+    /*
+     * Delivers what this node has sent to itself; what is sent meanwhile waits for the next
+     * call. On the loop, in each of its turns. True: there was something.
+     */
+    bool (*deliver)(struct dq_transport *t);
     /*
      * The end of a turn of the loop. From the first call on, what the loop's thread sends is
      * gathered and leaves here, all for one peer together; so each turn must end with it. True:
