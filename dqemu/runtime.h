@@ -1,7 +1,6 @@
 /*
- * What the parts of the node runtime (node.c, worker.c, pager.c, ask.c, range.c,
- * code.c, uffd.c) know of each
- * other. For everybody else there is node.h.
+ * What the parts of the node runtime (node.c, worker.c, pager.c, batch.c, ahead.c, ask.c, range.c,
+ * code.c, uffd.c) know of each other. For everybody else there is node.h.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

@@ -18,7 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define DQ_PROTO_VERSION 1u
+#define DQ_PROTO_VERSION 2u
 #define DQ_PROTO_MAGIC 0x756d657164ull /* "dqemu" */
 
 #define DQ_PAGE_BITS 12
@@ -230,7 +230,7 @@ static_assert(offsetof(struct dq_msg_futex, moves) == 32, "dq_msg_futex.moves");
     X(SYSCALL, dq_msg_syscall, DQ_ANY,                                                             \
       "execute; a clone or fork carries the state, a write its bytes")                             \
     X(MASK, dq_msg_mask, 0, "the thread's signal mask from now on; no answer")                     \
-    X(TAKE, dq_msg_thread, DQ_ANY, "which signals are pending? A synchronous one may follow")      \
+    X(TAKE, dq_msg_thread, DQ_ANY, "which signals are pending? The mask follows, perhaps a fault") \
     X(EXIT, dq_msg_thread, 0, "the thread ends")                                                   \
     X(MOVE, dq_msg_thread, DQ_ANY, "the thread goes on at the master; its state follows")          \
     /* futexes */                                                                                  \
