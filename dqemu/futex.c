@@ -32,7 +32,8 @@ bool dq_futex_commit(struct dq_futex_waiter *w)
     struct dq_futex_request r;
 
     if (dq_futex_node_commit(self, w, &r)) {
-        dq_pager_let_go(w->addr >> DQ_PAGE_BITS);
+        /* a requeue may change it at any time; either word's page will do */
+        dq_pager_let_go(__atomic_load_n(&w->addr, __ATOMIC_RELAXED) >> DQ_PAGE_BITS);
         return true;
     }
     dq_futex_request_wait(&r);
