@@ -37,19 +37,6 @@ static void put_side(json_t *o, const char *side, const char *metric, double med
     g_free(key);
 }
 
-static const char *outcome_name(const struct result *r)
-{
-    switch (r->outcome) {
-    case OUTCOME_GOOD:
-        return r->met ? "met" : "missed";
-    case OUTCOME_MISSING:
-        return "not available";
-    case OUTCOME_FAILED:
-        break;
-    }
-    return "failed";
-}
-
 static json_t *row_object(const struct result *r)
 {
     const struct row *row = r->row;
@@ -57,7 +44,7 @@ static json_t *row_object(const struct result *r)
     json_t *o = json_pack("{s:s, s:s, s:s, s:i, s:s, s:b, s:f, s:s, s:f}", "row", row->name,
                           "operation", row->operation, "setup", setup, "nodes", row->ours.nodes,
                           "reference", row->ref.label, "goal_is_least", row->at_least, "goal_ratio",
-                          row->goal, "verdict", outcome_name(r), "took_s", r->took_s);
+                          row->goal, "verdict", measure_verdict(r), "took_s", r->took_s);
 
     if (r->outcome == OUTCOME_GOOD) {
         json_object_set_new(o, "ratio", json_real(r->ratio));

@@ -181,3 +181,16 @@ void result_free(struct result *r)
     g_free(r->why);
     g_free(r);
 }
+
+const char *measure_verdict(const struct result *r)
+{
+    switch (r->outcome) {
+    case OUTCOME_GOOD:
+        return r->met ? "met" : "missed";
+    case OUTCOME_MISSING:
+        return "not available";
+    case OUTCOME_FAILED:
+        break;
+    }
+    return "failed";
+}

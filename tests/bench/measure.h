@@ -26,4 +26,7 @@ struct result {
 struct result *measure_row(const struct bench *b, const struct row *row, bool quick, int pairs);
 void result_free(struct result *r);
 
+/* "met", "missed", "not available" or "failed", for the table and the JSON. Static text. */
+const char *measure_verdict(const struct result *r);
+
 #endif

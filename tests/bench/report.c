@@ -37,19 +37,6 @@ static char *quantity(const char *metric, double value)
     return g_strdup_printf("%.4g", value);
 }
 
-static const char *verdict(const struct result *r)
-{
-    switch (r->outcome) {
-    case OUTCOME_GOOD:
-        return r->met ? "met" : "missed";
-    case OUTCOME_MISSING:
-        return "not available";
-    case OUTCOME_FAILED:
-        break;
-    }
-    return "failed";
-}
-
 static char *goal(const struct row *row)
 {
     return g_strdup_printf("%s %.4g", row->at_least ? ">=" : "<=", row->goal);
@@ -75,7 +62,7 @@ void report_line(const struct result *r)
         spread = g_strdup_printf("%.3f..%.3f", r->low, r->high);
         g_free(value);
     }
-    printf(FORMAT, row->operation, setup, ours, ref, ratio, spread, target, verdict(r));
+    printf(FORMAT, row->operation, setup, ours, ref, ratio, spread, target, measure_verdict(r));
     fflush(stdout);
     g_free(spread);
     g_free(ratio);
