@@ -5,6 +5,7 @@
  * A page that marks the progress of a stream arrives like any other, but is withheld: it is
  * held, its bytes are kept here, and the thread that gets to it faults and is served from here.
  * For everybody else it is there: it is given away, upgraded and dropped as if it were present.
+ * Where the stream writes to pages that may be read already, the marker stays protected instead.
  *
  * Who touches fresh memory in order is granted twice as much each time: where one run ends (or
  * begins), the next one starts. A run costs no data, so that only other nodes that touch the
@@ -23,13 +24,14 @@
 #include "dqemu/uffd.h"
 
 /* Pages on their way that nobody waits for, all threads together: bounds queues and buffers. */
-#define MOST_UNDER_WAY 512u
+#define MOST_UNDER_WAY 1024u
 /* Ends of runs that are remembered: more than threads of a node that fill memory at a time. */
 #define ENDS 256u
 
 struct withheld {
+    bool present; /* may be read, but not written to though it could be; then there are no bytes */
     bool writable;
-    uint8_t bytes[DQ_PAGE_SIZE];
+    uint8_t bytes[];
 };
 
 /* A page next to a granted run of 2^wish pages. */
@@ -94,6 +96,16 @@ static struct withheld *find(uint64_t page)
     return g_hash_table_lookup(ahead.withheld, GSIZE_TO_POINTER(page));
 }
 
+static struct withheld *withhold(uint64_t page, bool writable, size_t bytes)
+{
+    struct withheld *w = g_malloc(sizeof(*w) + bytes);
+
+    w->present = bytes == 0;
+    w->writable = writable;
+    g_hash_table_insert(ahead.withheld, GSIZE_TO_POINTER(page), w);
+    return w;
+}
+
 bool dq_ahead_withhold(uint64_t page, const void *data, bool writable)
 {
     struct withheld *w;
@@ -101,11 +113,18 @@ bool dq_ahead_withhold(uint64_t page, const void *data, bool writable)
     if (ahead.show || !dq_ask_is_marker(page)) {
         return false;
     }
-    w = g_new(struct withheld, 1);
-    w->writable = writable;
+    w = withhold(page, writable, DQ_PAGE_SIZE);
     memcpy(w->bytes, data, DQ_PAGE_SIZE);
-    g_hash_table_insert(ahead.withheld, GSIZE_TO_POINTER(page), w);
     dq_stat_add(pages_in, 1);
+    return true;
+}
+
+bool dq_ahead_protects(uint64_t page)
+{
+    if (ahead.show || !dq_ask_is_marker(page)) {
+        return false;
+    }
+    withhold(page, true, 0);
     return true;
 }
 
@@ -114,24 +133,33 @@ bool dq_ahead_withholds(uint64_t page)
     return find(page) != NULL;
 }
 
+static void show(uint64_t page, const struct withheld *w, bool writable)
+{
+    if (w->present) {
+        dq_uffd_unprotect(dq_pager_host(page), 1);
+    } else {
+        dq_uffd_copy(dq_pager_host(page), w->bytes, 1, writable);
+    }
+}
+
 bool dq_ahead_show(uint64_t page, bool writable)
 {
-    struct withheld *w = find(page);
+    const struct withheld *w = find(page);
 
     if (!w) {
         return false;
     }
-    dq_uffd_copy(dq_pager_host(page), w->bytes, 1, w->writable || writable);
+    show(page, w, w->writable || writable);
     g_hash_table_remove(ahead.withheld, GSIZE_TO_POINTER(page));
     return true;
 }
 
 static gboolean show_one(gpointer page, gpointer value, gpointer arg)
 {
-    struct withheld *w = value;
+    const struct withheld *w = value;
 
     (void)arg;
-    dq_uffd_copy(dq_pager_host(GPOINTER_TO_SIZE(page)), w->bytes, 1, w->writable);
+    show(GPOINTER_TO_SIZE(page), w, w->writable);
     return TRUE;
 }
 
@@ -150,7 +178,9 @@ void dq_ahead_protect(uint64_t page)
 {
     struct withheld *w = find(page);
 
-    if (w) {
+    if (w && w->present) {
+        dq_ahead_drop(page); /* nothing is withheld any more */
+    } else if (w) {
         w->writable = false;
     }
 }
@@ -159,7 +189,7 @@ void dq_ahead_read(uint64_t page, void *to)
 {
     const struct withheld *w = find(page);
 
-    if (w) {
+    if (w && !w->present) {
         memcpy(to, w->bytes, DQ_PAGE_SIZE);
     }
 }

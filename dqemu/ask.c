@@ -124,6 +124,7 @@ bool dq_pager_ask(uint64_t page, struct dq_waiter *w)
     if (!ask(page, w->write, w)) {
         return false;
     }
+    dq_batch_installs();
     dq_ahead_show(page, false); /* the kernel may look at it where it cannot wait */
     return true;
 }
@@ -142,10 +143,11 @@ bool dq_ask_ahead(uint64_t page, bool write, bool marker)
 {
     struct asked *a;
 
-    if (asking.held_back || asked_for(page) || dq_cache_state(dq_pager.cache, page) != DQ_INVALID) {
+    if (asking.held_back || asked_for(page) ||
+        dq_cache_state(dq_pager.cache, page) >= (write ? DQ_EXCLUSIVE : DQ_SHARED) ||
+        dq_cache_want(dq_pager.cache, page, write, 0, dq_node_now())) {
         return false;
     }
-    dq_cache_want(dq_pager.cache, page, write, 0, dq_node_now());
     a = make_asked(page);
     a->ahead = true;
     a->marker = marker;

@@ -6,7 +6,8 @@
  * message that brings pages, whose bytes are its own). For any one page they
  * happen in the order in which the engine asked for them, and messages to one node leave in
  * the order in which they were sent; an effect that would break either flushes first. Within
- * one flush the order is: install, write-protect, read and send pages, discard, send the rest;
+ * one flush the order is: install, make writable, write-protect, read and send pages, discard, send the rest
+ * (pages that leave are taken out in one step instead, where the kernel can do that);
  * so what the engine sends after it has dropped a page (ACK, RACK) leaves after the drop.
  *
  * See pager.c for the threads.
@@ -20,8 +21,15 @@
 #include "dqemu/stats.h"
 #include "dqemu/uffd.h"
 
-/* The longest run without pages in the message; bounds what a peer must do at once. */
+/*
+ * The longest run; bounds what a peer must do at once. Pages that are sent take several messages,
+ * but one system call write-protects them: from 34 neighbours on (x86), the kernel flushes a
+ * processor's translations once for all of them.
+ */
 #define MOST_RUN 512u
+
+/* As many pages as lie between two of a stream's (stream.c), and some. */
+#define MOST_BRIDGE 16u
 
 struct run {
     uint64_t page, count;
@@ -35,7 +43,7 @@ struct outgoing {
 };
 
 static struct {
-    struct run install, readonly, drop;
+    struct run install, upgrade, readonly, drop;
     const uint8_t *data; /* of install */
     bool writable;
     struct outgoing out[DQ_MAX_NODES];
@@ -45,6 +53,14 @@ static struct {
 static bool is_in(const struct run *r, uint64_t page)
 {
     return page - r->page < r->count;
+}
+
+static void cut_before(struct run *r, uint64_t page)
+{
+    uint64_t cut = page > r->page ? MIN(page - r->page, r->count) : 0;
+
+    r->page += cut;
+    r->count -= cut;
 }
 
 /* False: it does not continue the run. */
@@ -72,18 +88,26 @@ static void append_or_flush(struct run *r, uint64_t page)
 
 /* ---- flushing */
 
-static void send_pages(int to, struct outgoing *o)
+/* The first pages of the run, at most as many as go into one message. bytes NULL: read them. */
+static uint32_t send_some_pages(int to, struct outgoing *o, const uint8_t *bytes, size_t most)
 {
-    static uint8_t bytes[DQ_MOST_PAGES * DQ_PAGE_SIZE];
+    static uint8_t copy[DQ_MOST_PAGES * DQ_PAGE_SIZE];
+    struct dq_msg_page m = o->m;
 
-    /* A page may be held and absent: see answer_echo() in pager.c. */
-    dq_uffd_read(dq_pager_host(o->m.page), bytes, o->m.count);
-    for (uint32_t i = 0; i < o->m.count; i++) {
-        dq_ahead_read(o->m.page + i, bytes + (size_t)i * DQ_PAGE_SIZE);
+    m.count = (uint32_t)MIN(MIN(o->m.count, DQ_MOST_PAGES), most);
+    if (!bytes) {
+        bytes = copy;
+        /* A page may be held and absent: see answer_echo() in pager.c. */
+        dq_uffd_read(dq_pager_host(m.page), copy, m.count);
+        for (uint32_t i = 0; i < m.count; i++) {
+            dq_ahead_read(m.page + i, copy + (size_t)i * DQ_PAGE_SIZE);
+        }
     }
-    dq_stat_add(pages_out, o->m.count);
-    dq_node_emit(to, o->type, &o->m, sizeof(o->m), bytes, o->m.count);
-    o->m.count = 0;
+    dq_stat_add(pages_out, m.count);
+    dq_node_emit(to, o->type, &m, sizeof(m), bytes, m.count);
+    o->m.page += m.count;
+    o->m.count -= m.count;
+    return m.count;
 }
 
 static void send_all(bool with_pages)
@@ -96,7 +120,9 @@ static void send_all(bool with_pages)
             continue;
         }
         if (with_pages) {
-            send_pages(to, o);
+            while (o->m.count) {
+                send_some_pages(to, o, NULL, o->m.count);
+            }
         } else {
             dq_node_emit(to, o->type, &o->m, sizeof(o->m), NULL, 0);
             o->m.count = 0;
@@ -104,9 +130,46 @@ static void send_all(bool with_pages)
     }
 }
 
+/* The message that sends just the pages that are to be dropped; NULL: there is none. */
+static struct outgoing *leaving(void)
+{
+    for (uint64_t left = batch.drop.count ? batch.to : 0; left; left &= left - 1) {
+        struct outgoing *o = &batch.out[__builtin_ctzll(left)];
+
+        if (o->with_pages && o->m.page == batch.drop.page && o->m.count == batch.drop.count) {
+            return o;
+        }
+    }
+    return NULL;
+}
+
+/*
+ * Pages that go from here to one other node, as the pages of locks do: their memory is taken out
+ * and sent. What the kernel does not move is left to the steps that follow.
+ */
+static void move_out(void)
+{
+    struct outgoing *o = leaving();
+    struct run *protect = &batch.readonly;
+    const uint8_t *bytes;
+    size_t taken;
+
+    if (!o || (protect->count && !is_in(&batch.drop, protect->page))) {
+        return;
+    }
+    while (o->m.count && (taken = dq_uffd_take(dq_pager_host(o->m.page), o->m.count, &bytes)) > 0) {
+        for (size_t sent = 0; sent < taken;) {
+            sent +=
+                send_some_pages((int)(o - batch.out), o, bytes + sent * DQ_PAGE_SIZE, taken - sent);
+        }
+    }
+    cut_before(&batch.drop, o->m.page);
+    cut_before(protect, o->m.page);
+}
+
 void dq_batch_installs(void)
 {
-    if (batch.install.count) {
+    if (batch.install.count || batch.upgrade.count) {
         dq_batch_flush();
     }
 }
@@ -119,6 +182,11 @@ void dq_batch_flush(void)
         dq_stat_add(pages_in, batch.install.count);
         batch.install.count = 0;
     }
+    if (batch.upgrade.count) {
+        dq_uffd_unprotect(dq_pager_host(batch.upgrade.page), batch.upgrade.count);
+        batch.upgrade.count = 0;
+    }
+    move_out();
     if (batch.readonly.count) {
         dq_uffd_protect(dq_pager_host(batch.readonly.page), batch.readonly.count);
         batch.readonly.count = 0;
@@ -154,9 +222,28 @@ void dq_batch_writable(uint64_t page)
     if (is_in(&batch.readonly, page) || is_in(&batch.drop, page) || is_in(&batch.install, page)) {
         dq_batch_flush();
     }
-    if (!dq_ahead_show(page, true)) {
-        dq_uffd_unprotect(dq_pager_host(page));
+    if (!dq_ahead_show(page, true) && !dq_ahead_protects(page)) {
+        append_or_flush(&batch.upgrade, page);
     }
+}
+
+/*
+ * Pages between the run and this one that nobody here may write to anyway: to protect them too
+ * changes nothing, and makes one run of two.
+ */
+static void bridge(struct run *r, uint64_t page)
+{
+    uint64_t end = r->page + r->count;
+
+    if (r->count == 0 || page - end > MOST_BRIDGE) {
+        return;
+    }
+    for (uint64_t p = end; p < page; p++) {
+        if (dq_cache_state(dq_pager.cache, p) == DQ_EXCLUSIVE) {
+            return;
+        }
+    }
+    r->count = MIN(page - r->page, MOST_RUN);
 }
 
 void dq_batch_readonly(uint64_t page)
@@ -164,6 +251,7 @@ void dq_batch_readonly(uint64_t page)
     if (is_in(&batch.drop, page) || is_in(&batch.install, page)) {
         dq_batch_flush();
     }
+    bridge(&batch.readonly, page);
     append_or_flush(&batch.readonly, page);
     dq_ahead_protect(page);
 }
@@ -187,8 +275,7 @@ static bool is_single(unsigned type)
 static bool extends(const struct outgoing *o, unsigned type, const struct dq_msg_page *m)
 {
     return o->type == type && !is_single(type) && m->page == o->m.page + o->m.count &&
-           m->node == o->m.node && m->flags == o->m.flags &&
-           o->m.count < (o->with_pages ? DQ_MOST_PAGES : MOST_RUN);
+           m->node == o->m.node && m->flags == o->m.flags && o->m.count < MOST_RUN;
 }
 
 void dq_batch_send(int to, unsigned type, const struct dq_msg_page *m, bool with_page)

@@ -182,7 +182,7 @@ static void answer_echo(uint64_t page, bool protected)
     if (!protected) {
         dq_uffd_zero(dq_pager_host(page), dq_ahead_fill(page), writable, true);
     } else if (writable) {
-        dq_uffd_unprotect(dq_pager_host(page));
+        dq_uffd_unprotect(dq_pager_host(page), 1);
     } else {
         dq_uffd_wake(dq_pager_host(page), 1);
     }

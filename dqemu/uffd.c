@@ -38,9 +38,22 @@ struct scan_arg {
 #define SCAN_SWAPPED (UINT64_C(1) << 4)
 #define PAGEMAP_CONTENT (UINT64_C(3) << 62) /* present, swapped */
 
+/* Linux 6.8, likewise. */
+struct move_arg {
+    uint64_t to, from, length, mode;
+    int64_t moved; /* or -errno */
+};
+#define MOVE _IOWR(UFFDIO, 5, struct move_arg)
+#define FEATURE_MOVE (UINT64_C(1) << 16)
+
+/* Pages that were taken out stay in memory until so many have: freeing many costs what one does. */
+#define TAKEN 512u
+
 static struct {
     int fd, mem, pagemap;
-} uffd = {-1, -1, -1};
+    uint8_t *taken; /* NULL: the kernel cannot move pages */
+    size_t taken_used;
+} uffd = {.fd = -1, .mem = -1, .pagemap = -1};
 
 /* Never written, so it has no memory of its own. */
 static const uint8_t zeroes[DQ_ZERO_PAGES * DQ_PAGE_SIZE] __attribute__((aligned(DQ_PAGE_SIZE)));
@@ -65,17 +78,43 @@ static int open_descriptor(void)
     return fd >= 0 ? fd : -err;
 }
 
-static int agree_on_features(int fd)
+static int agree_on(int fd, uint64_t features)
 {
-    struct uffdio_api api = {
-        .api = UFFD_API,
-        .features = UFFD_FEATURE_PAGEFAULT_FLAG_WP | UFFD_FEATURE_THREAD_ID,
-    };
+    struct uffdio_api api = {.api = UFFD_API, .features = features};
 
     if (ioctl(fd, UFFDIO_API, &api) < 0) {
         return errno == EINVAL ? -ENOSYS : -errno;
     }
     return 0;
+}
+
+/* Where taken pages go: memory of the same kind as the guest's, known to the same descriptor. */
+static void make_room_for_taken(void)
+{
+    size_t length = TAKEN * DQ_PAGE_SIZE;
+    void *p = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (p == MAP_FAILED) {
+        return;
+    }
+    if (dq_uffd_register((uintptr_t)p, length) < 0) {
+        munmap(p, length);
+        return;
+    }
+    uffd.taken = p;
+    uffd.taken_used = 0;
+}
+
+/* A kernel that does not know all of them agrees to none, and may be asked again. */
+static int agree_on_features(int fd)
+{
+    uint64_t needed = UFFD_FEATURE_PAGEFAULT_FLAG_WP | UFFD_FEATURE_THREAD_ID;
+
+    if (agree_on(fd, needed | FEATURE_MOVE) == 0) {
+        make_room_for_taken();
+        return 0;
+    }
+    return agree_on(fd, needed);
 }
 
 int dq_uffd_open(void)
@@ -111,6 +150,10 @@ void dq_uffd_close(void)
     close_one(&uffd.fd);
     close_one(&uffd.mem);
     close_one(&uffd.pagemap);
+    if (uffd.taken) {
+        munmap(uffd.taken, TAKEN * DQ_PAGE_SIZE);
+        uffd.taken = NULL;
+    }
 }
 
 int dq_uffd_fd(void)
@@ -330,9 +373,9 @@ void dq_uffd_protect(uintptr_t at, size_t pages)
     set_protection(at, pages, UFFDIO_WRITEPROTECT_MODE_WP);
 }
 
-void dq_uffd_unprotect(uintptr_t at)
+void dq_uffd_unprotect(uintptr_t at, size_t pages)
 {
-    set_protection(at, 1, 0);
+    set_protection(at, pages, 0);
 }
 
 void dq_uffd_discard(uintptr_t at, size_t pages)
@@ -348,6 +391,40 @@ void dq_uffd_discard(uintptr_t at, size_t pages)
     if (result < 0 && errno != ENOMEM) {
         fail("discard", errno);
     }
+}
+
+/* The next free place for taken pages, and how many it has room for. */
+static size_t room_for_taken(uintptr_t *place)
+{
+    if (uffd.taken_used == TAKEN) {
+        dq_uffd_discard((uintptr_t)uffd.taken, TAKEN);
+        uffd.taken_used = 0;
+    }
+    *place = (uintptr_t)uffd.taken + uffd.taken_used * DQ_PAGE_SIZE;
+    return TAKEN - uffd.taken_used;
+}
+
+size_t dq_uffd_take(uintptr_t at, size_t pages, const uint8_t **bytes)
+{
+    struct move_arg m;
+    uintptr_t place;
+    size_t want, have = 0;
+
+    if (!uffd.taken) {
+        return 0;
+    }
+    want = MIN(pages, room_for_taken(&place)) * DQ_PAGE_SIZE;
+    do {
+        m = (struct move_arg){.to = place + have, .from = at + have, .length = want - have};
+        if (ioctl(uffd.fd, MOVE, &m) == 0) {
+            have = want;
+            break;
+        }
+        have += m.moved > 0 ? (size_t)m.moved : 0;
+    } while (errno == EAGAIN); /* see copy() */
+    *bytes = (const uint8_t *)place;
+    uffd.taken_used += have / DQ_PAGE_SIZE;
+    return have / DQ_PAGE_SIZE;
 }
 
 /*

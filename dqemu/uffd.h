@@ -49,10 +49,19 @@ void dq_uffd_zero(uintptr_t at, size_t pages, bool writable, bool soon);
 
 /* No thread writes to the pages once this returns. */
 void dq_uffd_protect(uintptr_t at, size_t pages);
-void dq_uffd_unprotect(uintptr_t at); /* one page; wakes */
+void dq_uffd_unprotect(uintptr_t at, size_t pages); /* wakes */
 void dq_uffd_wake(uintptr_t at, size_t pages);
 /* The pages are absent once this returns. */
 void dq_uffd_discard(uintptr_t at, size_t pages);
+
+/*
+ * Take pages out: as protect, read and discard, but by moving their memory elsewhere, in one
+ * change of the page table instead of two. How many, from the first on, and where their bytes are
+ * until the next call. Less than all, or none: the kernel does not move such a page (absent,
+ * shared with another process, mapped for reading only, in use by a device), or none at all
+ * (before Linux 6.8); these are as they were.
+ */
+size_t dq_uffd_take(uintptr_t at, size_t pages, const uint8_t **bytes);
 
 /*
  * The content of pages, whatever their protection. An absent page reads as zeroes, without

@@ -105,7 +105,7 @@ static void test_absent(void)
     g_assert_false(dq_uffd_read(at(9), bytes, 1));
     g_assert_true(is_filled(bytes, 0));
     dq_uffd_protect(at(9), 1);
-    dq_uffd_unprotect(at(9));
+    dq_uffd_unprotect(at(9), 1);
     dq_uffd_discard(at(9), 1);
     dq_uffd_discard(at(0), 1);
     g_assert_false(dq_uffd_read(at(0), bytes, 1));
@@ -125,7 +125,7 @@ static void test_not_ours(void)
     dq_uffd_copy(at(8), bytes, 1, true);
     dq_uffd_zero(at(8), 1, true, true);
     dq_uffd_protect(at(8), 1);
-    dq_uffd_unprotect(at(8));
+    dq_uffd_unprotect(at(8), 1);
     g_assert_true(is_filled(host(8), 'k'));
     /* a run from memory of ours into memory that is not */
     dq_uffd_zero(at(6), 4, true, false);
@@ -184,7 +184,7 @@ static void test_faults(void)
     g_assert_cmphex(m.arg.pagefault.address & ~(uint64_t)(PAGE - 1), ==, at(0));
     g_assert_true(m.arg.pagefault.flags & UFFD_PAGEFAULT_FLAG_WP);
     g_assert_true(dq_uffd_read(at(0), bytes, 1) && bytes[0] == 'a');
-    dq_uffd_unprotect(at(0));
+    dq_uffd_unprotect(at(0), 1);
     g_thread_join(t);
     g_assert_cmpint(*host(0), ==, 'w');
 
