@@ -23,7 +23,7 @@
 
 /*
  * The longest run; bounds what a peer must do at once. Pages that are sent take several messages,
- * but one system call write-protects them: from 34 neighbours on (x86), the kernel flushes a
+ * but one system call write-protects them: from some tens of neighbours on, the kernel flushes a
  * processor's translations once for all of them.
  */
 #define MOST_RUN 512u

@@ -115,6 +115,40 @@ static void test_absent(void)
     g_assert_false(dq_uffd_read(at(1), bytes, 1));
 }
 
+/* Pages are taken out up to the first that cannot be, and those behind it stay as they are. */
+static void test_take(void)
+{
+    const uint8_t *taken = NULL;
+
+    set_up(4, PROT_READ | PROT_WRITE);
+    if (dq_uffd_take(at(0), 1, &taken) == 0) {
+        g_test_skip("this kernel cannot move pages (Linux 6.8)");
+        tear_down();
+        return;
+    }
+    g_assert_true(is_filled(taken, 'a'));
+    g_assert_false(dq_uffd_read(at(0), bytes, 1));
+    dq_uffd_protect(at(2), 1);
+    g_assert_cmpuint(dq_uffd_take(at(1), 5, &taken), ==, 3);
+    g_assert_true(is_filled(taken, 'a') && is_filled(taken + PAGE, 'a'));
+    g_assert_true(is_filled(taken + 2 * PAGE, 'a'));
+    g_assert_false(dq_uffd_read(at(3), bytes, 1));
+    g_assert_cmpuint(dq_uffd_take(at(1), 1, &taken), ==, 0);
+    /* more than are kept in memory, by and by */
+    for (unsigned i = 0; i < 2000; i++) {
+        memset(bytes, (int)(i % 251), PAGE);
+        dq_uffd_copy(at(0), bytes, 1, true);
+        g_assert_cmpuint(dq_uffd_take(at(0), 1, &taken), ==, 1);
+        g_assert_true(is_filled(taken, (uint8_t)(i % 251)));
+    }
+    tear_down();
+    /* memory that is mapped for reading only stays */
+    set_up(2, PROT_READ);
+    g_assert_cmpuint(dq_uffd_take(at(0), 2, &taken), ==, 0);
+    g_assert_true(dq_uffd_read(at(1), bytes, 1) && is_filled(bytes, 'a'));
+    tear_down();
+}
+
 static void test_not_ours(void)
 {
     set_up(0, PROT_READ | PROT_WRITE);
@@ -256,6 +290,7 @@ int main(int argc, char **argv)
     g_test_add_func("/uffd/forbidden_memory", test_forbidden_memory);
     g_test_add_func("/uffd/present_already", test_present_already);
     g_test_add_func("/uffd/absent", test_absent);
+    g_test_add_func("/uffd/take", test_take);
     g_test_add_func("/uffd/not_ours", test_not_ours);
     g_test_add_func("/uffd/runs", test_runs);
     g_test_add_func("/uffd/faults", test_faults);
