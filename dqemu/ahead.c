@@ -96,10 +96,15 @@ static struct withheld *find(uint64_t page)
     return g_hash_table_lookup(ahead.withheld, GSIZE_TO_POINTER(page));
 }
 
+/* NULL: the page is no marker, or nothing is withheld now. */
 static struct withheld *withhold(uint64_t page, bool writable, size_t bytes)
 {
-    struct withheld *w = g_malloc(sizeof(*w) + bytes);
+    struct withheld *w;
 
+    if (ahead.show || !dq_ask_is_marker(page)) {
+        return NULL;
+    }
+    w = g_malloc(sizeof(*w) + bytes);
     w->present = bytes == 0;
     w->writable = writable;
     g_hash_table_insert(ahead.withheld, GSIZE_TO_POINTER(page), w);
@@ -108,24 +113,19 @@ static struct withheld *withhold(uint64_t page, bool writable, size_t bytes)
 
 bool dq_ahead_withhold(uint64_t page, const void *data, bool writable)
 {
-    struct withheld *w;
+    struct withheld *w = withhold(page, writable, DQ_PAGE_SIZE);
 
-    if (ahead.show || !dq_ask_is_marker(page)) {
+    if (!w) {
         return false;
     }
-    w = withhold(page, writable, DQ_PAGE_SIZE);
     memcpy(w->bytes, data, DQ_PAGE_SIZE);
     dq_stat_add(pages_in, 1);
     return true;
 }
 
-bool dq_ahead_protects(uint64_t page)
+bool dq_ahead_withhold_write(uint64_t page)
 {
-    if (ahead.show || !dq_ask_is_marker(page)) {
-        return false;
-    }
-    withhold(page, true, 0);
-    return true;
+    return withhold(page, true, 0) != NULL;
 }
 
 bool dq_ahead_withholds(uint64_t page)

@@ -124,7 +124,7 @@ bool dq_pager_ask(uint64_t page, struct dq_waiter *w)
     if (!ask(page, w->write, w)) {
         return false;
     }
-    dq_batch_installs();
+    dq_batch_grants();
     dq_ahead_show(page, false); /* the kernel may look at it where it cannot wait */
     return true;
 }
@@ -144,7 +144,6 @@ bool dq_ask_ahead(uint64_t page, bool write, bool marker)
     struct asked *a;
 
     if (asking.held_back || asked_for(page) ||
-        dq_cache_state(dq_pager.cache, page) >= (write ? DQ_EXCLUSIVE : DQ_SHARED) ||
         dq_cache_want(dq_pager.cache, page, write, 0, dq_node_now())) {
         return false;
     }
@@ -209,7 +208,7 @@ void dq_ask_granted(uint64_t page, enum dq_page_state state)
         return;
     }
     if (a->waiters) {
-        dq_batch_installs(); /* they may look at once */
+        dq_batch_grants(); /* they may look at once */
     }
     for (at = &a->waiters; (w = *at);) {
         if (w->write && state != DQ_EXCLUSIVE) {

@@ -6,8 +6,8 @@
  * message that brings pages, whose bytes are its own). For any one page they
  * happen in the order in which the engine asked for them, and messages to one node leave in
  * the order in which they were sent; an effect that would break either flushes first. Within
- * one flush the order is: install, make writable, write-protect, read and send pages, discard, send the rest
- * (pages that leave are taken out in one step instead, where the kernel can do that);
+ * one flush the order is: install, make writable, write-protect, read and send pages, discard,
+ * send the rest (pages that leave are taken out in one step instead, where the kernel can do that);
  * so what the engine sends after it has dropped a page (ACK, RACK) leaves after the drop.
  *
  * See pager.c for the threads.
@@ -167,7 +167,7 @@ static void move_out(void)
     cut_before(protect, o->m.page);
 }
 
-void dq_batch_installs(void)
+void dq_batch_grants(void)
 {
     if (batch.install.count || batch.upgrade.count) {
         dq_batch_flush();
@@ -222,7 +222,7 @@ void dq_batch_writable(uint64_t page)
     if (is_in(&batch.readonly, page) || is_in(&batch.drop, page) || is_in(&batch.install, page)) {
         dq_batch_flush();
     }
-    if (!dq_ahead_show(page, true) && !dq_ahead_protects(page)) {
+    if (!dq_ahead_show(page, true) && !dq_ahead_withhold_write(page)) {
         append_or_flush(&batch.upgrade, page);
     }
 }

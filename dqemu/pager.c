@@ -328,7 +328,7 @@ static int on_pages(int from, unsigned type, const void *body, size_t length)
     for (uint32_t i = 0; i < count && !err; i++, m.page++) {
         err = on_page(from, type, &m, data ? data + (size_t)i * DQ_PAGE_SIZE : NULL, now);
     }
-    dq_batch_installs();
+    dq_batch_grants();
     return err;
 }
 

@@ -90,7 +90,7 @@ void dq_batch_readonly(uint64_t page);
 void dq_batch_drop(uint64_t page);
 void dq_batch_send(int to, unsigned type, const struct dq_msg_page *m, bool with_page);
 void dq_batch_flush(void);
-void dq_batch_installs(void); /* the same, if pages are to be shown or made writable */
+void dq_batch_grants(void); /* the same, if pages are to be shown or made writable */
 
 /* ---- ahead.c; on the loop: asking ahead of threads ---- */
 
@@ -101,7 +101,7 @@ void dq_ahead_fault(uint32_t thread, uint64_t page, bool write);
 bool dq_ahead_withhold(uint64_t page, const void *data, bool writable);
 bool dq_ahead_withholds(uint64_t page);
 /* True: the page, present for reading, may be written to, but is not to be made so yet either. */
-bool dq_ahead_protects(uint64_t page);
+bool dq_ahead_withhold_write(uint64_t page);
 /* Show a withheld page, writable now if not before. False: there is no such page. Wakes. */
 bool dq_ahead_show(uint64_t page, bool writable);
 void dq_ahead_show_all(void);         /* ... and withhold none */
