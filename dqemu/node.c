@@ -647,10 +647,10 @@ int dq_node_open(const struct dq_config *cfg, const struct dq_node_ops *ops, voi
     node.ctx = ctx;
     node.spin_ns = (uint64_t)cfg->spin_us * 1000;
     node.processors = share_of_processors(cfg->nodes);
+    load_unwinder();
     if (cfg->nodes == 1) {
         return 0;
     }
-    load_unwinder();
     list_descriptors(before);
     low = occupy_low();
     err = open_all(cfg);

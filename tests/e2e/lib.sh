@@ -3,6 +3,7 @@
 # every process of a run. Sourced by bash scripts under tests/.
 #
 #   QEMU_PLAIN         the undistributed emulator to compare with   (build/qemu-aarch64)
+#   ORACLE             the command to run it as                     (array)
 #   DQEMU_LAUNCH       the launcher under test                      (build/dqemu-launch)
 #   GUESTS             folder of the built guests                   (build/guests)
 #   DQEMU_TIME_SCALE   stretches every time limit, for slow machines (1)
@@ -21,6 +22,11 @@ TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 : "${DQEMU_TEST_NODES:=1 2 3 4}"
 : "${DQEMU_TEST_JOBS:=2}"
 export QEMU_PLAIN DQEMU_LAUNCH GUESTS DQEMU_TIME_SCALE DQEMU_TEST_NODES DQEMU_TEST_JOBS
+
+# glibc loads its unwinder from a file when a first thread ends. A guest that closes every descriptor
+# closes that one too, and plain QEMU dies of SIGBUS. So the unwinder is there from the start.
+# shellcheck disable=SC2034 # for those who source this
+ORACLE=(env LD_PRELOAD=libgcc_s.so.1 "$QEMU_PLAIN" -U LD_PRELOAD)
 
 # A core file per guest that is meant to abort would fill the folder.
 ulimit -c 0

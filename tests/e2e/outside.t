@@ -12,7 +12,7 @@ mark=$$-outside
 both() { # NAME N ARGUMENT...
     local name=$1 nodes=$2 plain_status status
     shift 2
-    run_marked $mark 20 "$QEMU_PLAIN" "$@" <input >plain.out 2>plain.err
+    run_marked $mark 20 "${ORACLE[@]}" "$@" <input >plain.out 2>plain.err
     plain_status=$?
     run_marked $mark 20 "$DQEMU_LAUNCH" -n "$nodes" "$@" <input >out 2>err
     status=$?

@@ -63,7 +63,7 @@ same() { # NAME REMOTE SECONDS PROGRAM ARGUMENT...
     [ ! -e input ] || input=$PWD/input
     rm -rf plain dqemu
     mkdir plain dqemu
-    (cd plain && run_marked $mark-plain "$limit" "$QEMU_PLAIN" -L "$SYSROOT" "$program" "$@" \
+    (cd plain && run_marked $mark-plain "$limit" "${ORACLE[@]}" -L "$SYSROOT" "$program" "$@" \
         <"$input" >stdout 2>../plain.err)
     plain_status=$?
     (cd dqemu && run_marked $mark "$limit" "$DQEMU_LAUNCH" -n "$NODES" --stats=../stats \
