@@ -257,7 +257,7 @@ unsigned dq_ahead_fill(uint64_t page)
     struct fill f = ahead.fills[slot(page)];
     unsigned due;
 
-    if (f.page != page || f.end <= page) {
+    if (f.page != page || f.end <= page || dq_cache_state(dq_pager.cache, page) != DQ_EXCLUSIVE) {
         return 1;
     }
     ahead.fills[slot(page)] = (struct fill){0};

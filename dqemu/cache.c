@@ -1,7 +1,7 @@
 /*
  * The node side of the coherence engine: see coherence.h for the protocol's table.
  *
- * Page states stand in blocks of 64 pages, three bits each, that exist only while one of their
+ * Page states stand in blocks of 64 pages, a few bits each, that exist only while one of their
  * pages is held. What is going on with a page (a request that is out, an answer that is due, a
  * hold time) stands in a side table, for as long as it goes on.
  *
@@ -24,6 +24,7 @@ struct block {
     uint64_t held;     /* a bit per page: not Invalid */
     uint64_t writable; /* Exclusive */
     uint64_t clean;    /* Clean */
+    uint64_t rested;   /* Clean by dq_cache_rest(): written to before */
 };
 
 struct active {
@@ -73,6 +74,13 @@ enum dq_page_state dq_cache_state(const struct dq_cache *c, uint64_t page)
     return b->clean & bit ? DQ_CLEAN : DQ_SHARED;
 }
 
+bool dq_cache_is_rested(const struct dq_cache *c, uint64_t page)
+{
+    const struct block *b = g_hash_table_lookup(c->blocks, block_key(page));
+
+    return b && b->rested >> (page % BLOCK_PAGES) & 1;
+}
+
 /* The only copy, written to or not. */
 static bool is_sole(const struct dq_cache *c, uint64_t page)
 {
@@ -91,6 +99,7 @@ static void set_state(struct dq_cache *c, uint64_t page, enum dq_page_state stat
     b->held = state == DQ_INVALID ? b->held & ~bit : b->held | bit;
     b->writable = state == DQ_EXCLUSIVE ? b->writable | bit : b->writable & ~bit;
     b->clean = state == DQ_CLEAN ? b->clean | bit : b->clean & ~bit;
+    b->rested &= ~bit;
     if (!b->held) {
         g_hash_table_remove(c->blocks, block_key(page));
     }
@@ -313,7 +322,7 @@ static void give(struct dq_cache *c, struct active *a, uint64_t now)
     if (dq_cache_state(c, a->page) == DQ_EXCLUSIVE) {
         c->ops->make_readonly(c->ctx, a->page);
     }
-    a->was_clean |= dq_cache_state(c, a->page) == DQ_CLEAN;
+    a->was_clean |= dq_cache_state(c, a->page) == DQ_CLEAN && !dq_cache_is_rested(c, a->page);
     set_state(c, a->page, DQ_SHARED);
     if (a->due == DQ_MSG_FETCH_S) {
         send_page(c, a, DQ_MSG_DATA_S, 0);
@@ -359,6 +368,21 @@ void dq_cache_let_go(struct dq_cache *c, uint64_t page, uint64_t when, uint64_t 
     } else {
         settle(c, a, now);
     }
+}
+
+bool dq_cache_rest(struct dq_cache *c, uint64_t page, uint64_t now)
+{
+    const struct active *a = active_of(c, page);
+    struct block *b;
+
+    if (dq_cache_state(c, page) != DQ_EXCLUSIVE || (a && a->hold > now)) {
+        return false;
+    }
+    c->ops->make_readonly(c->ctx, page);
+    set_state(c, page, DQ_CLEAN);
+    b = g_hash_table_lookup(c->blocks, block_key(page));
+    b->rested |= UINT64_C(1) << (page % BLOCK_PAGES);
+    return true;
 }
 
 bool dq_cache_holds_back(const struct dq_cache *c)

@@ -33,6 +33,10 @@
  * for reading; the first write makes it Exclusive without a message. (After Cox and Fowler,
  * "Adaptive cache coherency for detecting migratory shared data", ISCA 1993.)
  *
+ * A node may also make an Exclusive page Clean by itself (it rests): its threads have done with
+ * it, as it seems, and who reads it next need not wait for the write protection. The home sees no
+ * difference; DQ_PAGE_CLEAN stays what it was, "not written since it came".
+ *
  * Where the holder that answers a FETCH_S or FETCH_M is the home itself, it says DONE in place of
  * r when it sends the page: what the home sends to r afterwards comes behind it on the same
  * channel. Between two nodes, a fault so costs one message there and one back.
@@ -114,7 +118,7 @@ struct dq_cache_ops {
     /* Make the page present; data NULL: zeroes (then count may be > 1); always wakes. */
     void (*install)(void *ctx, uint64_t page, uint32_t count, const void *data, bool writable);
     void (*make_writable)(void *ctx, uint64_t page); /* to Exclusive; wakes */
-    void (*make_readonly)(void *ctx, uint64_t page); /* from Exclusive, before the send */
+    void (*make_readonly)(void *ctx, uint64_t page); /* from Exclusive, before a send or at rest */
     void (*drop)(void *ctx, uint64_t page);          /* -> Invalid, after the send */
     /*
      * The page is about to be dropped: true if that may happen now. False: something here
@@ -154,6 +158,10 @@ void dq_cache_tick(struct dq_cache *c, uint64_t now);
  * was due is answered.
  */
 void dq_cache_let_go(struct dq_cache *c, uint64_t page, uint64_t when, uint64_t now);
+
+/* An Exclusive page becomes Clean. False: it is none, or it has just arrived (hold time). */
+bool dq_cache_rest(struct dq_cache *c, uint64_t page, uint64_t now);
+bool dq_cache_is_rested(const struct dq_cache *c, uint64_t page); /* Clean by that */
 
 /* Between freeze and thaw nothing is dropped: FETCH_X and INV wait, FETCH_S is served. */
 void dq_cache_freeze(struct dq_cache *c);

@@ -481,6 +481,7 @@ static void *run_loop(void *arg)
             dq_batch_flush();
         } while (more && ++rounds < MOST_ROUNDS);
         more = node.wire->flush(node.transport);
+        dq_rest_run();
         event_base_loop(node.base, more || waits_awake() ? EVLOOP_NONBLOCK : EVLOOP_ONCE);
     }
     return NULL;

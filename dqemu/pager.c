@@ -190,9 +190,17 @@ static void answer_echo(uint64_t page, bool protected)
 
 void dq_pager_fault(uint32_t thread, uint64_t page, bool write, bool protected)
 {
+    bool clean = dq_cache_state(dq_pager.cache, page) == DQ_CLEAN;
+    bool rested = clean && dq_cache_is_rested(dq_pager.cache, page);
+
     if (dq_ask_fault(thread, page, write, protected)) {
-        dq_batch_flush(); /* it may be in there */
-        answer_echo(page, protected);
+        if (rested && write) {
+            dq_rest_regret(page);
+        }
+        dq_batch_flush(); /* it may be in there, and is if it is made writable just now */
+        if (!(clean && protected)) {
+            answer_echo(page, protected);
+        }
     }
     dq_ahead_fault(thread, page, write);
 }
@@ -296,6 +304,8 @@ static int on_page(int from, unsigned type, const struct dq_msg_page *m, const v
     case DQ_MSG_RACK:
         return dq_dir_message(dq_pager.dir, from, type, m);
     case DQ_MSG_FETCH_S:
+        dq_rest_read(m->page);
+        /* fall through */
     case DQ_MSG_FETCH_X:
     case DQ_MSG_FETCH_M:
     case DQ_MSG_INV:
@@ -364,6 +374,7 @@ int dq_pager_start(const struct dq_config *cfg)
         dq_cache_new(cfg->node, cfg->nodes, (uint64_t)cfg->hold_us * 1000, &cache_ops, NULL);
     dq_ask_start();
     dq_ahead_start(cfg);
+    dq_rest_start(cfg);
     dq_node_watch(dq_pager.timer, on_timer);
     return 0;
 }

@@ -1,6 +1,6 @@
 /*
- * What the parts of the node runtime (node.c, worker.c, pager.c, batch.c, ahead.c, ask.c, range.c,
- * code.c, uffd.c) know of each other. For everybody else there is node.h.
+ * What the parts of the node runtime (node.c, worker.c, pager.c, batch.c, ahead.c, rest.c, ask.c,
+ * range.c, code.c, uffd.c) know of each other. For everybody else there is node.h.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -118,6 +118,16 @@ void dq_ahead_granted(uint64_t page, uint32_t count);
 bool dq_ahead_fills(uint64_t page, uint32_t count);
 /* How many pages from here on are due now, where the page is held and absent. At least 1. */
 unsigned dq_ahead_fill(uint64_t page);
+
+/* ---- rest.c; on the loop: what others read is protected before they ask for it ---- */
+
+void dq_rest_start(const struct dq_config *cfg);
+/* Another node reads the page; the engine does not know yet. */
+void dq_rest_read(uint64_t page);
+/* A thread here has written to a page at rest, and it is Exclusive again. */
+void dq_rest_regret(uint64_t page);
+/* Protect what is due: system calls, which may take a tenth of a millisecond each. */
+void dq_rest_run(void);
 
 /* ---- ask.c; on the loop ---- */
 

@@ -149,6 +149,12 @@ end:
            writes++; last++; ver[me] = last; check() }
     :: atomic { st[me] == C && writes < MAXW ->
            st[me] = X; writes++; last++; ver[me] = last; check() }
+    /* the only copy rests: mapped for reading only, until somebody here or elsewhere wants it */
+#ifndef PLANT_RESTED_IS_SHARED
+    :: atomic { st[me] == X -> st[me] = C }
+#else
+    :: atomic { st[me] == X -> st[me] = S }
+#endif
     /* a thread faults */
     :: atomic { st[me] == I && want[me] == 0 && requests < MAXQ ->
            requests++; want[me] = GET_S; to_home[me]!GET_S }

@@ -36,6 +36,9 @@ mutants=(
     "cache|a run answers every request for its pages|s/if (a == asked) {/if (a \&\& a->get) {/"
     "cache|a page may be written before all copies are gone|/^static int on_data_x/,/^}/s/c->ops->install(c->ctx, a->page, 1, data, last)/c->ops->install(c->ctx, a->page, 1, data, true)/"
     "cache|an owner goes on writing after it gave out a copy|/^static void give(/,/^}/s/c->ops->make_readonly(c->ctx, a->page);//"
+    "cache|a page that rests counts as one of several|/^bool dq_cache_rest/,/^}/s/DQ_CLEAN/DQ_SHARED/"
+    "cache|a page that rests may still be written to|/^bool dq_cache_rest/,/^}/s/c->ops->make_readonly(c->ctx, page);//"
+    "cache|a page that rests was not written to, as it says|s/ \&\& !dq_cache_is_rested(c, a->page)//"
     "cache|the timer is not set again|s/c->timer = 0;\$/(void)now;/"
 )
 

@@ -3,8 +3,8 @@
  * schedules, with the memory, the threads, the network and the clock made here.
  *
  * One step is one event: a thread of a node touches a page, a message is delivered (each channel
- * is FIFO, any channel may be next), time passes, a release is completed, the map is reset, a
- * node freezes, gathers all pages and thaws. After each step every copy is compared with the
+ * is FIFO, any channel may be next), time passes, a release is completed, a page rests, the map is
+ * reset, a node freezes, gathers all pages and thaws. After each step every copy is compared with the
  * last value written, and every page with the rule that a writer excludes everybody else.
  *
  *   sim --seeds A..B [--plant FAULT]         run these schedules
@@ -83,6 +83,7 @@ struct channel {
 struct copy {
     bool present, writable;
     bool releasing;   /* release() was refused, released() is due */
+    bool written;     /* since it came */
     uint64_t version; /* the content */
     uint64_t before;  /* the content one write ago */
 };
@@ -297,6 +298,10 @@ static void cache_send(void *ctx, int to, unsigned type, const struct dq_msg_pag
             fail(n->w, "node %d sends page %" PRIx64 " that is %s", n->number, m->page,
                  c->present ? "still writable" : "not there");
         }
+        if (m->flags & DQ_PAGE_CLEAN && c->written) {
+            fail(n->w, "node %d says of page %" PRIx64 " that it was not written to", n->number,
+                 m->page);
+        }
         p.version = plant(n->w, PLANT_STALE_DATA) ? c->before : c->version;
     }
     if ((type == DQ_MSG_DONE && plant(n->w, PLANT_MISSING_DONE)) ||
@@ -326,7 +331,8 @@ static void cache_install(void *ctx, uint64_t page, uint32_t count, const void *
         if (c->present) {
             fail(n->w, "node %d installs page %" PRIx64 " twice", n->number, page + i);
         }
-        *c = (struct copy){true, writable, false, version, version};
+        *c = (struct copy){
+            .present = true, .writable = writable, .version = version, .before = version};
         wake(n, index_of(n->w, page + i));
     }
 }
@@ -464,6 +470,7 @@ static void access_page(struct node *n, struct thread *t)
     t->busy = false;
     w->changed |= UINT32_C(1) << t->page;
     if (t->write) {
+        c->written = true;
         c->before = c->version;
         c->version = w->page[t->page].last = ++w->versions;
     }
@@ -621,6 +628,17 @@ static bool step_released(struct world *w)
     return false;
 }
 
+/* A node supposes that it has done with a page. */
+static void step_rest(struct world *w)
+{
+    struct node *n = &w->node[draw(w, (uint64_t)w->nodes)];
+    int page = (int)draw(w, (uint64_t)w->pages);
+
+    if (dq_cache_rest(n->cache, w->page[page].number, w->now)) {
+        trace(w, "node %d rests page %d", n->number, page);
+    }
+}
+
 /* The map is changed: nobody may use the range, then every home resets its pages of it. */
 static void step_reset(struct world *w)
 {
@@ -714,7 +732,7 @@ static void step_gathering(struct world *w)
 
 static void step(struct world *w)
 {
-    uint64_t dice = draw(w, 400);
+    uint64_t dice = draw(w, 420);
 
     if (dice < 200) {
         step_deliver(w);
@@ -728,6 +746,8 @@ static void step(struct world *w)
         step_reset(w);
     } else if (dice < 393) {
         start_gathering(w);
+    } else if (dice >= 400) {
+        step_rest(w);
     } else if (w->gathering >= 0) {
         step_gathering(w);
     }
