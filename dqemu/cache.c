@@ -20,6 +20,10 @@
 #define UNKNOWN (-1)
 #define SWEEP_LEAST 64u
 
+/* A hold time may double so often; the own hold times of so many pages are remembered, as a power. */
+#define MOST_DOUBLED 2u
+#define KEPT_BITS 8u
+
 struct block {
     uint64_t held;     /* a bit per page: not Invalid */
     uint64_t writable; /* Exclusive */
@@ -29,20 +33,33 @@ struct block {
 
 struct active {
     uint64_t page;
-    uint64_t hold; /* the page is not given away before this time */
-    unsigned get;  /* DQ_MSG_GET_S or DQ_MSG_GET_X is out; 0: none */
-    bool escalate; /* write access was wanted while GET_S was out */
-    int need, got; /* GET_X: answers of holders; need comes with WAIT */
-    unsigned due;  /* DQ_MSG_FETCH_* or INV is not answered yet; 0: none */
+    uint64_t arrived, hold; /* the page is not given away before this time */
+    unsigned get;           /* DQ_MSG_GET_S or DQ_MSG_GET_X is out; 0: none */
+    bool escalate;          /* write access was wanted while GET_S was out */
+    int need, got;          /* GET_X: answers of holders; need comes with WAIT */
+    unsigned due;           /* DQ_MSG_FETCH_* or INV is not answered yet; 0: none */
     unsigned due_to;
     bool was_clean; /* when it stopped being the only copy for the sake of `due` */
     bool releasing; /* release() said false, dq_cache_released() will come */
     GList link;     /* in dq_cache.due, if due */
 };
 
+/*
+ * How long a page is to be held when it comes as the only copy. If it was wanted back soon after
+ * it was given away, a longer hold time would have saved two transfers: a thread that had waited
+ * for it had not run yet, say, because others had the processor, or it was the next to take the
+ * lock. If not, the page was held in vain. "Soon" is within the longest hold time.
+ */
+struct keep {
+    uint64_t page;
+    uint64_t given; /* when; 0: it was not, or that was heeded already */
+    unsigned doubled;
+};
+
 struct dq_cache {
     int node, nodes;
     uint64_t hold_ns;
+    struct keep keeps[1u << KEPT_BITS]; /* by a hash of the page; the later one stays */
     const struct dq_cache_ops *ops;
     void *ctx;
     GHashTable *blocks; /* page / BLOCK_PAGES -> struct block */
@@ -148,6 +165,46 @@ static void settle(struct dq_cache *c, struct active *a, uint64_t now)
     }
 }
 
+/* -------------------------------------------------------- hold times */
+
+static struct keep *keep_of(struct dq_cache *c, uint64_t page)
+{
+    return &c->keeps[page * 0x9e3779b97f4a7c15ull >> (64 - KEPT_BITS)];
+}
+
+static uint64_t hold_time(struct dq_cache *c, uint64_t page)
+{
+    const struct keep *k = keep_of(c, page);
+
+    return c->hold_ns << (k->page == page && is_sole(c, page) ? k->doubled : 0);
+}
+
+/* It is not the only copy any more. */
+static void given_away(struct dq_cache *c, uint64_t page, uint64_t now)
+{
+    struct keep *k = keep_of(c, page);
+
+    if (k->page != page) {
+        *k = (struct keep){.page = page};
+    }
+    k->given = now;
+}
+
+static void wanted_back(struct dq_cache *c, uint64_t page, uint64_t now)
+{
+    struct keep *k = keep_of(c, page);
+
+    if (k->page != page || !k->given) {
+        return;
+    }
+    if (now - k->given <= c->hold_ns << MOST_DOUBLED) {
+        k->doubled = MIN(k->doubled + 1, MOST_DOUBLED);
+    } else if (k->doubled) {
+        k->doubled--;
+    }
+    k->given = 0;
+}
+
 /* ------------------------------------------------------------ asking */
 
 static void send(struct dq_cache *c, int to, unsigned type, uint64_t page, unsigned flags,
@@ -168,10 +225,11 @@ static bool is_home(const struct dq_cache *c, uint64_t page)
     return dq_home(page, c->nodes) == c->node;
 }
 
-static void ask(struct dq_cache *c, struct active *a, unsigned type, unsigned wish)
+static void ask(struct dq_cache *c, struct active *a, unsigned type, unsigned wish, uint64_t now)
 {
     a->get = type;
     a->escalate = false;
+    wanted_back(c, a->page, now);
     send_home(c, type, a->page, wish);
 }
 
@@ -197,7 +255,7 @@ bool dq_cache_want(struct dq_cache *c, uint64_t page, bool write, unsigned wish,
     }
     a = make_active(c, page, now);
     if (!a->get) {
-        ask(c, a, write ? DQ_MSG_GET_X : DQ_MSG_GET_S, wish);
+        ask(c, a, write ? DQ_MSG_GET_X : DQ_MSG_GET_S, wish, now);
     } else if (write && a->get == DQ_MSG_GET_S) {
         a->escalate = true;
     }
@@ -207,7 +265,8 @@ bool dq_cache_want(struct dq_cache *c, uint64_t page, bool write, unsigned wish,
 /* Access has arrived: keep it for the hold time. */
 static void arrived(struct dq_cache *c, struct active *a, uint64_t now)
 {
-    a->hold = now + c->hold_ns;
+    a->arrived = now;
+    a->hold = now + hold_time(c, a->page);
     c->ops->granted(c->ctx, a->page, dq_cache_state(c, a->page));
 }
 
@@ -219,7 +278,7 @@ static void answered(struct dq_cache *c, struct active *a, uint64_t now)
     a->got = 0;
     arrived(c, a, now);
     if (a->escalate && !may_access(c, a->page, true)) {
-        ask(c, a, DQ_MSG_GET_X, 0);
+        ask(c, a, DQ_MSG_GET_X, 0, now);
     }
     settle(c, a, now);
 }
@@ -319,6 +378,9 @@ static void give(struct dq_cache *c, struct active *a, uint64_t now)
     if (must_wait(c, a, now)) {
         return;
     }
+    if (is_sole(c, a->page) && a->due_to != DQ_NODE_MAP) {
+        given_away(c, a->page, now);
+    }
     if (dq_cache_state(c, a->page) == DQ_EXCLUSIVE) {
         c->ops->make_readonly(c->ctx, a->page);
     }
@@ -359,7 +421,7 @@ void dq_cache_let_go(struct dq_cache *c, uint64_t page, uint64_t when, uint64_t 
 {
     struct active *a = active_of(c, page);
 
-    if (!a || a->hold <= now || when + c->hold_ns < a->hold) {
+    if (!a || a->hold <= now || when < a->arrived) {
         return;
     }
     a->hold = now;

@@ -132,6 +132,10 @@ struct dq_cache_ops {
     void (*granted)(void *ctx, uint64_t page, enum dq_page_state state);
 };
 
+/*
+ * hold_ns: a page that has arrived is kept so long; up to four times as long if it was the only
+ * copy, and keeps being wanted back soon after it was given away.
+ */
 struct dq_cache *dq_cache_new(int node, int nodes, uint64_t hold_ns, const struct dq_cache_ops *ops,
                               void *ctx);
 void dq_cache_free(struct dq_cache *c);

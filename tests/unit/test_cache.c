@@ -166,19 +166,19 @@ static int tell(struct fixture *f, int from, unsigned type, unsigned page, unsig
         DID(f, words);                                                                             \
     } while (0)
 
-/* Page 0 becomes Exclusive here, and its hold time passes. */
+/* Page 0 becomes Exclusive here, and its hold time passes, however long. */
 static void get_exclusive(struct fixture *f)
 {
     WANT(f, 0, true, false, "GET_X>0");
     TELL(f, HOME, GRANT_ZERO, 0, 0, "install:0+10w granted:X");
-    f->now += HOLD;
+    f->now += 4 * HOLD;
 }
 
 static void get_shared(struct fixture *f)
 {
     WANT(f, 0, false, false, "GET_S>0");
     TELL(f, 2, DATA_S, 0, 0, "install:0+1r DONE>0 granted:S");
-    f->now += HOLD;
+    f->now += 4 * HOLD;
 }
 
 static void test_asks_once(void)
@@ -260,7 +260,7 @@ static void test_run(void)
     m.page = f.page;
     g_assert_cmpint(dq_cache_message(f.cache, HOME, DQ_MSG_GRANT_ZERO, &m, NULL, f.now), ==, 0);
     DID(&f, "install:0+40w granted:X granted:X");
-    f.now += HOLD;
+    f.now += 4 * HOLD;
     TELL(&f, HOME, FETCH_S, 3, 2, "readonly DATA_S>2+page");
     TELL(&f, 2, DATA_S, 3, 0, "DONE>0 granted:S");
     close_cache(&f);
@@ -294,19 +294,19 @@ static void test_moves(void)
     TELL(&f, HOME, FETCH_M, 0, 2, "readonly release DATA_M>2+page drop");
     WANT(&f, 0, true, false, "GET_X>0");
     TELL(&f, 2, DATA_M, 0, 0, "install:0+1w DONE>0 granted:X");
-    f.now += HOLD;
+    f.now += 4 * HOLD;
     TELL(&f, HOME, FETCH_M, 0, 2, "readonly release DATA_M>2+page drop");
 
     WANT(&f, 0, false, false, "GET_S>0");
     TELL(&f, 2, DATA_M, 0, 0, "install:0+1r DONE>0 granted:C");
-    f.now += HOLD;
+    f.now += 4 * HOLD;
     WANT(&f, 0, false, true, "");
     /* not written: it need not be made readonly, and says so */
     TELL(&f, HOME, FETCH_M, 0, 2, "release DATA_M>2+page+clean drop");
 
     WANT(&f, 0, false, false, "GET_S>0");
     TELL(&f, 2, DATA_M, 0, DQ_PAGE_CLEAN, "install:0+1r DONE>0+clean granted:C");
-    f.now += HOLD;
+    f.now += 4 * HOLD;
     /* written without a message */
     WANT(&f, 0, true, true, "writable");
     WANT(&f, 0, true, true, "");
@@ -364,6 +364,95 @@ static void test_hold_time(void)
     close_cache(&f);
 }
 
+/* Page 0 comes from another node, which asks for it back at once: how long is it kept? */
+static uint64_t time_kept(struct fixture *f)
+{
+    uint64_t start = f->now;
+
+    f->mute = true;
+    dq_cache_want(f->cache, f->page, true, 0, f->now);
+    g_assert_cmpint(tell(f, 2, DQ_MSG_DATA_M, 0, 0), ==, 0);
+    g_assert_cmpint(tell(f, HOME, DQ_MSG_FETCH_M, 0, 2), ==, 0);
+    while (dq_cache_state(f->cache, f->page) != DQ_INVALID) {
+        dq_cache_tick(f->cache, ++f->now);
+    }
+    f->mute = false;
+    return f->now - start;
+}
+
+static void test_own_hold_time(void)
+{
+    struct fixture f;
+
+    open_cache(&f, 4);
+    g_assert_cmpint(time_kept(&f), ==, HOLD);
+    /* wanted back soon: kept longer, up to a limit */
+    f.now += 4 * HOLD;
+    g_assert_cmpint(time_kept(&f), ==, 2 * HOLD);
+    g_assert_cmpint(time_kept(&f), ==, 4 * HOLD);
+    g_assert_cmpint(time_kept(&f), ==, 4 * HOLD);
+    /* not wanted back soon: step by step as before */
+    f.now += 4 * HOLD + 1;
+    g_assert_cmpint(time_kept(&f), ==, 2 * HOLD);
+    f.now += 4 * HOLD + 1;
+    g_assert_cmpint(time_kept(&f), ==, HOLD);
+    f.now += 4 * HOLD + 1;
+    g_assert_cmpint(time_kept(&f), ==, HOLD);
+    /* a page that was reset was not given away */
+    f.now += 4 * HOLD + 1;
+    get_exclusive(&f);
+    TELL(&f, HOME, INV, 0, DQ_NODE_MAP, "readonly release drop RACK>0");
+    g_assert_cmpint(time_kept(&f), ==, HOLD);
+    /* a thread has done with it: not kept at all */
+    WANT(&f, 0, true, false, "GET_X>0");
+    TELL(&f, 2, DATA_M, 0, 0, "install:0+1w DONE>0 granted:X");
+    dq_cache_let_go(f.cache, f.page, f.now - 1, f.now); /* before it came: somebody else's */
+    f.now++;
+    f.mute = true;
+    g_assert_cmpint(tell(&f, HOME, DQ_MSG_FETCH_M, 0, 2), ==, 0);
+    g_assert_cmpint(dq_cache_state(f.cache, f.page), ==, DQ_EXCLUSIVE);
+    dq_cache_let_go(f.cache, f.page, f.now, f.now);
+    g_assert_cmpint(dq_cache_state(f.cache, f.page), ==, DQ_INVALID);
+    close_cache(&f);
+}
+
+static void test_rests(void)
+{
+    struct fixture f;
+
+    open_cache(&f, 4);
+    g_assert_false(dq_cache_rest(f.cache, f.page, f.now)); /* not here */
+    WANT(&f, 0, true, false, "GET_X>0");
+    TELL(&f, HOME, GRANT_ZERO, 0, 0, "install:0+10w granted:X");
+    g_assert_false(dq_cache_rest(f.cache, f.page, f.now)); /* just come */
+    DID(&f, "");
+    f.now += HOLD;
+    g_assert_true(dq_cache_rest(f.cache, f.page, f.now));
+    DID(&f, "readonly");
+    g_assert_cmpint(dq_cache_state(f.cache, f.page), ==, DQ_CLEAN);
+    g_assert_true(dq_cache_is_rested(f.cache, f.page));
+    g_assert_false(dq_cache_rest(f.cache, f.page, f.now));
+    /* read here, then written to without a message */
+    WANT(&f, 0, false, true, "");
+    WANT(&f, 0, true, true, "writable");
+    g_assert_false(dq_cache_is_rested(f.cache, f.page));
+    /* given on: it was written to, so not DQ_PAGE_CLEAN */
+    g_assert_true(dq_cache_rest(f.cache, f.page, f.now));
+    DID(&f, "readonly");
+    TELL(&f, HOME, FETCH_M, 0, 2, "release DATA_M>2+page drop");
+    g_assert_false(dq_cache_is_rested(f.cache, f.page));
+    /* read by others: a Shared page does not rest, and is upgraded as ever */
+    WANT(&f, 0, true, false, "GET_X>0");
+    TELL(&f, 2, DATA_M, 0, 0, "install:0+1w DONE>0 granted:X");
+    f.now += 4 * HOLD;
+    g_assert_true(dq_cache_rest(f.cache, f.page, f.now));
+    DID(&f, "readonly");
+    TELL(&f, HOME, FETCH_S, 0, 2, "DATA_S>2+page");
+    g_assert_false(dq_cache_rest(f.cache, f.page, f.now));
+    WANT(&f, 0, true, false, "GET_X>0");
+    close_cache(&f);
+}
+
 static void test_release(void)
 {
     struct fixture f;
@@ -398,8 +487,8 @@ static void test_freeze(void)
     dq_cache_tick(f.cache, f.now);
     DID(&f, "");
     dq_cache_thaw(f.cache, f.now);
-    DID(&f, "release DATA_X>2+page drop timer:1200");
-    f.now = 1200;
+    DID(&f, "release DATA_X>2+page drop timer:1500");
+    f.now = 1500;
     dq_cache_tick(f.cache, f.now);
     DID(&f, "release drop ACK>2");
     close_cache(&f);
@@ -485,9 +574,11 @@ static void test_refusals(void)
 static void test_own_and_memory(void)
 {
     struct fixture f;
+    size_t least;
 
     open_cache(&f, 4);
     f.mute = true;
+    least = dq_cache_memory(f.cache);
     dq_cache_own(f.cache, f.page, 16 * DQ_CHUNK_PAGES);
     g_assert_cmpint(dq_cache_state(f.cache, f.page + 77), ==, DQ_EXCLUSIVE);
     g_assert_cmpint(dq_cache_memory(f.cache) * 1000, <, 16 * DQ_CHUNK_PAGES * DQ_PAGE_SIZE);
@@ -497,16 +588,16 @@ static void test_own_and_memory(void)
 
         g_assert_cmpint(dq_cache_message(f.cache, home, DQ_MSG_INV, &m, NULL, f.now), ==, 0);
     }
-    g_assert_cmpint(dq_cache_memory(f.cache), <, DQ_PAGE_SIZE);
+    g_assert_cmpint(dq_cache_memory(f.cache), ==, least);
 
     /* hold times that are over leave nothing behind */
     for (unsigned i = 0; i < 100000; i++) {
         dq_cache_want(f.cache, f.page, true, 0, f.now);
         g_assert_cmpint(tell(&f, HOME, DQ_MSG_GRANT_ZERO, 0, 0), ==, 0);
-        f.now += HOLD;
+        f.now += 4 * HOLD;
         g_assert_cmpint(tell(&f, HOME, DQ_MSG_INV, 0, 2), ==, 0);
     }
-    g_assert_cmpint(dq_cache_memory(f.cache), <, 4 * DQ_PAGE_SIZE);
+    g_assert_cmpint(dq_cache_memory(f.cache), <, least + 3 * DQ_PAGE_SIZE);
     close_cache(&f);
 }
 
@@ -576,6 +667,8 @@ int main(int argc, char **argv)
     g_test_add_func("/cache/gives-away", test_gives_away);
     g_test_add_func("/cache/moves", test_moves);
     g_test_add_func("/cache/hold-time", test_hold_time);
+    g_test_add_func("/cache/own-hold-time", test_own_hold_time);
+    g_test_add_func("/cache/rests", test_rests);
     g_test_add_func("/cache/release", test_release);
     g_test_add_func("/cache/freeze", test_freeze);
     g_test_add_func("/cache/refusals", test_refusals);
