@@ -24,6 +24,10 @@
 #define MOST_DOUBLED 2u
 #define KEPT_BITS 8u
 
+/* A page that was written to after so many reads that moved it is taken to be, the next times. */
+#define SURE_AFTER 2u
+#define CHECKED_AFTER 8u /* so many of them: then it is Clean again for once, to see */
+
 struct block {
     uint64_t held;     /* a bit per page: not Invalid */
     uint64_t writable; /* Exclusive */
@@ -45,15 +49,22 @@ struct active {
 };
 
 /*
- * How long a page is to be held when it comes as the only copy. If it was wanted back soon after
+ * What was learned of a page that comes and goes as the only copy.
+ *
+ * How long it is to be held when it comes as the only copy. If it was wanted back soon after
  * it was given away, a longer hold time would have saved two transfers: a thread that had waited
  * for it had not run yet, say, because others had the processor, or it was the next to take the
  * lock. If not, the page was held in vain. "Soon" is within the longest hold time.
+ *
+ * Whether who reads it will write to it, as one does who takes a lock: then it need not come Clean,
+ * which costs a local fault when it is written to.
  */
 struct keep {
     uint64_t page;
     uint64_t given; /* when; 0: it was not, or that was heeded already */
     unsigned doubled;
+    unsigned written; /* how often in a row it came Clean and was written to; up to SURE_AFTER */
+    unsigned trusted; /* how often it came writable for that since it was Clean last */
 };
 
 struct dq_cache {
@@ -180,7 +191,7 @@ static uint64_t hold_time(struct dq_cache *c, uint64_t page)
 }
 
 /* It is not the only copy any more. */
-static void given_away(struct dq_cache *c, uint64_t page, uint64_t now)
+static void given_away(struct dq_cache *c, uint64_t page, bool clean, uint64_t now)
 {
     struct keep *k = keep_of(c, page);
 
@@ -188,6 +199,27 @@ static void given_away(struct dq_cache *c, uint64_t page, uint64_t now)
         *k = (struct keep){.page = page};
     }
     k->given = now;
+    if (clean) {
+        k->written = k->trusted = 0;
+    }
+}
+
+static void was_written(struct dq_cache *c, uint64_t page)
+{
+    struct keep *k = keep_of(c, page);
+
+    if (k->page == page && !dq_cache_is_rested(c, page)) {
+        k->written = MIN(k->written + 1, SURE_AFTER);
+        k->trusted = 0;
+    }
+}
+
+/* Will it be written to? */
+static bool is_trusted(struct dq_cache *c, uint64_t page)
+{
+    struct keep *k = keep_of(c, page);
+
+    return k->page == page && k->written == SURE_AFTER && k->trusted++ < CHECKED_AFTER;
 }
 
 static void wanted_back(struct dq_cache *c, uint64_t page, uint64_t now)
@@ -239,6 +271,7 @@ static bool may_access(struct dq_cache *c, uint64_t page, bool write)
     enum dq_page_state state = dq_cache_state(c, page);
 
     if (state == DQ_CLEAN && write) {
+        was_written(c, page);
         set_state(c, page, DQ_EXCLUSIVE);
         c->ops->make_writable(c->ctx, page);
         return true;
@@ -378,13 +411,13 @@ static void give(struct dq_cache *c, struct active *a, uint64_t now)
     if (must_wait(c, a, now)) {
         return;
     }
+    a->was_clean |= dq_cache_state(c, a->page) == DQ_CLEAN && !dq_cache_is_rested(c, a->page);
     if (is_sole(c, a->page) && a->due_to != DQ_NODE_MAP) {
-        given_away(c, a->page, now);
+        given_away(c, a->page, a->was_clean, now);
     }
     if (dq_cache_state(c, a->page) == DQ_EXCLUSIVE) {
         c->ops->make_readonly(c->ctx, a->page);
     }
-    a->was_clean |= dq_cache_state(c, a->page) == DQ_CLEAN && !dq_cache_is_rested(c, a->page);
     set_state(c, a->page, DQ_SHARED);
     if (a->due == DQ_MSG_FETCH_S) {
         send_page(c, a, DQ_MSG_DATA_S, 0);
@@ -590,7 +623,7 @@ static int on_data_x(struct dq_cache *c, struct active *a, const void *data, uin
     return 0;
 }
 
-/* Who only reads gets it Clean: the next to fetch it learns whether it was written to. */
+/* Who only reads gets it Clean: who fetches it next learns whether it was written to. */
 static int on_data_m(struct dq_cache *c, struct active *a, int from, unsigned flags,
                      const void *data, uint64_t now)
 {
@@ -600,7 +633,7 @@ static int on_data_m(struct dq_cache *c, struct active *a, int from, unsigned fl
         (flags & ~DQ_PAGE_CLEAN) || dq_cache_state(c, a->page) != DQ_INVALID) {
         return -EPROTO;
     }
-    write = a->get == DQ_MSG_GET_X || a->escalate;
+    write = a->get == DQ_MSG_GET_X || a->escalate || is_trusted(c, a->page);
     set_state(c, a->page, write ? DQ_EXCLUSIVE : DQ_CLEAN);
     c->ops->install(c->ctx, a->page, 1, data, write);
     answered_by(c, a, from, flags, now);

@@ -33,6 +33,9 @@
  * for reading; the first write makes it Exclusive without a message. (After Cox and Fowler,
  * "Adaptive cache coherency for detecting migratory shared data", ISCA 1993.)
  *
+ * A node that has seen a page written to after each of its last moves takes it as Exclusive at once,
+ * but for every ninth time, when it looks again.
+ *
  * A node may also make an Exclusive page Clean by itself (it rests): its threads have done with
  * it, as it seems, and who reads it next need not wait for the write protection. The home sees no
  * difference; DQ_PAGE_CLEAN stays what it was, "not written since it came".

@@ -79,10 +79,11 @@ inline data_s() {
 
 inline data_m() {
     assert(want[me] != 0 && st[me] == I && due == 0 && got == 0 && need == 255);
-    /* who reads gets it Clean, and writes later without a message */
+    /* who reads gets it Clean, and writes later without a message, or at once as if it wrote */
     if
     :: want[me] == GET_X -> st[me] = X
     :: want[me] == GET_S -> st[me] = C
+    :: want[me] == GET_S -> st[me] = X
 #ifdef PLANT_MOVED_IS_SHARED
     :: want[me] == GET_S -> st[me] = S
 #endif

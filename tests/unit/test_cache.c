@@ -416,6 +416,50 @@ static void test_own_hold_time(void)
     close_cache(&f);
 }
 
+/* A read moves the page here; it leaves again. */
+static void comes_and_goes(struct fixture *f, bool write, const char *comes, const char *goes)
+{
+    f->now += 8 * HOLD;
+    WANT(f, 0, false, false, "GET_S>0");
+    TELL(f, 2, DATA_M, 0, 0, comes);
+    f->now += 4 * HOLD;
+    if (write) {
+        dq_cache_want(f->cache, f->page, true, 0, f->now);
+        g_string_truncate(f->did, 0);
+    }
+    TELL(f, HOME, FETCH_M, 0, 2, goes);
+}
+
+static void test_trusts(void)
+{
+    static const char *const clean = "install:0+1r DONE>0 granted:C";
+    static const char *const writable = "install:0+1w DONE>0 granted:X";
+    static const char *const written = "readonly release DATA_M>2+page drop";
+    static const char *const unwritten = "release DATA_M>2+page+clean drop";
+    struct fixture f;
+
+    open_cache(&f, 4);
+    comes_and_goes(&f, false, clean, unwritten); /* what is learned of a page begins with this */
+    comes_and_goes(&f, true, clean, written);
+    comes_and_goes(&f, false, clean, unwritten);
+    /* written to after two reads in a row */
+    comes_and_goes(&f, true, clean, written);
+    comes_and_goes(&f, true, clean, written);
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < 8; i++) {
+            comes_and_goes(&f, true, writable, written);
+        }
+        comes_and_goes(&f, true, clean, written); /* to see */
+    }
+    /* written to no more, which is seen the ninth time */
+    for (int i = 0; i < 8; i++) {
+        comes_and_goes(&f, false, writable, written);
+    }
+    comes_and_goes(&f, false, clean, unwritten);
+    comes_and_goes(&f, false, clean, unwritten);
+    close_cache(&f);
+}
+
 static void test_rests(void)
 {
     struct fixture f;
@@ -668,6 +712,7 @@ int main(int argc, char **argv)
     g_test_add_func("/cache/moves", test_moves);
     g_test_add_func("/cache/hold-time", test_hold_time);
     g_test_add_func("/cache/own-hold-time", test_own_hold_time);
+    g_test_add_func("/cache/trusts", test_trusts);
     g_test_add_func("/cache/rests", test_rests);
     g_test_add_func("/cache/release", test_release);
     g_test_add_func("/cache/freeze", test_freeze);
