@@ -12,6 +12,7 @@
 #include "internal.h"
 #include "transfer.h"
 #include <linux/futex.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include "user/cpu_loop.h"
 #include "user/safe-syscall.h"
@@ -401,6 +402,7 @@ static void *run_thread(void *arg)
     TaskState *ts;
 
     dq_awake_was_begun(); /* by dq_thread_start() */
+    prctl(PR_SET_NAME, "dqemu-guest");
     rcu_register_thread();
     tcg_register_thread();
     pthread_mutex_lock(&cpus_lock);

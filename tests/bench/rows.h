@@ -20,6 +20,7 @@ enum setup {
 enum side_kind {
     SIDE_CLUSTER, /* a guest under dqemu-launch */
     SIDE_PLAIN,   /* a guest under plain QEMU */
+    SIDE_COPIES,  /* so many at once, in slow motion, each started as a node is */
     SIDE_RAW,     /* build/tests/raw */
     SIDE_SCALE,   /* build/tests/scale */
     SIDE_SAME,    /* the other side's run, another of its numbers */
@@ -28,12 +29,11 @@ enum side_kind {
 /* One side of a comparison. Its metric's last part names the unit: _ns, _bytes_per_second, ... */
 struct side {
     enum side_kind kind;
-    int nodes;          /* of a cluster */
+    int nodes;          /* of a cluster; copies */
     const char *args;   /* words; the guest's name first; @N is N times the size in use */
     const char *metric; /* which number of the run counts */
     const char *label;  /* of a reference, in the table */
     const char *cpu;    /* plain QEMU: "slave", "master" (that node's processor), NULL: all */
-    int slow_as;        /* in slow motion: a node is as slow as one of so many; 0: of nodes */
 };
 
 struct row {

@@ -224,9 +224,7 @@ static enum outcome run_cluster(const struct bench *b, enum setup setup, const s
         goto out;
     }
     if (in_slow_motion(setup)) {
-        unsigned period = slow_period_us(s->slow_as ? s->slow_as : s->nodes);
-
-        w.slow = slow_open(s->nodes, period, b->paths.scratch, why);
+        w.slow = slow_open(s->nodes, slow_period_us(s->nodes), false, b->paths.scratch, why);
         if (!w.slow) {
             goto out;
         }
@@ -313,6 +311,31 @@ static enum outcome run_plain(const struct bench *b, const struct side *s, metri
     return outcome;
 }
 
+static enum outcome run_copies(const struct bench *b, const struct side *s, metrics *m, char **why)
+{
+    struct watch w = {
+        .slow = slow_open(s->nodes, slow_period_us(s->nodes), true, b->paths.scratch, why)};
+    GPtrArray *argv;
+    bool good;
+
+    if (!w.slow) {
+        return OUTCOME_MISSING;
+    }
+    argv = g_ptr_array_new_with_free_func(g_free);
+    g_ptr_array_add(argv, g_build_filename(b->paths.top, "tests/bench/copies.sh", NULL));
+    add(argv, b->paths.scratch);
+    g_ptr_array_add(argv, all_cpus(b));
+    g_ptr_array_add(argv, g_strdup_printf("%d", s->nodes));
+    add(argv, b->paths.plain);
+    add_guest(b, argv, s->args);
+    g_ptr_array_add(argv, NULL);
+    good = run_watched(argv, &w, m, why) && check_slow(&w, s->nodes, why);
+    g_ptr_array_free(argv, TRUE);
+    slow_close(w.slow);
+    forget_pids(b->paths.scratch, s->nodes);
+    return good ? OUTCOME_GOOD : OUTCOME_FAILED;
+}
+
 /* The client stands for node 1, who asks, the server for node 0. */
 static enum outcome run_raw(const struct bench *b, enum setup setup, const struct side *s,
                             metrics *m, char **why)
@@ -356,6 +379,8 @@ enum outcome side_run(const struct bench *b, enum setup setup, const struct side
         return run_cluster(b, setup, s, m, why);
     case SIDE_PLAIN:
         return run_plain(b, s, m, why);
+    case SIDE_COPIES:
+        return run_copies(b, s, m, why);
     case SIDE_RAW:
         return run_raw(b, setup, s, m, why);
     case SIDE_SCALE:

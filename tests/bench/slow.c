@@ -1,9 +1,9 @@
 /*
  * Slow motion.
  *
- * Which threads of a node are the guest's: on node 0 the main thread (the others are proxies and
- * our own), elsewhere all but the main one, which waits for the end, and our own, which are named.
- * A thread has its creator's name at first, so a thread that was placed is looked at again.
+ * Which threads of a node are the guest's: on node 0 the main thread (the others are proxies, the
+ * runtime's and the emulator's), elsewhere those of that name. A thread has its creator's name at
+ * first, so a thread that was placed is looked at again.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -32,6 +32,7 @@
 
 struct slow {
     int nodes;
+    bool copies;
     char *dir, *group;  /* of the nodes' pids; our cgroup */
     char *slice;        /* the value to restore */
     GHashTable *placed; /* tid -> whether under the quota, plus 1 */
@@ -85,7 +86,7 @@ static bool make_groups(struct slow *s, unsigned period_us)
     return good;
 }
 
-struct slow *slow_open(int nodes, unsigned period_us, const char *node_dir, char **why)
+struct slow *slow_open(int nodes, unsigned period_us, bool copies, const char *node_dir, char **why)
 {
     struct slow *s;
 
@@ -95,6 +96,7 @@ struct slow *slow_open(int nodes, unsigned period_us, const char *node_dir, char
     }
     s = g_new0(struct slow, 1);
     s->nodes = nodes;
+    s->copies = copies;
     s->dir = g_strdup(node_dir);
     s->group = g_strdup_printf(ROOT "/dqemu-bench-%d", (int)getpid());
     s->placed = g_hash_table_new(NULL, NULL);
@@ -110,19 +112,18 @@ struct slow *slow_open(int nodes, unsigned period_us, const char *node_dir, char
     return s;
 }
 
-static bool is_guest(int node, pid_t pid, pid_t tid)
+static bool is_guest(const struct slow *s, int node, pid_t pid, pid_t tid)
 {
     char path[64], *name = NULL;
-    bool ours;
+    bool is;
 
-    if ((node == 0) != (pid == tid)) {
-        return false;
+    if (node == 0 || s->copies) {
+        return pid == tid;
     }
     snprintf(path, sizeof(path), "/proc/%d/task/%d/comm", (int)pid, (int)tid);
-    ours = g_file_get_contents(path, &name, NULL, NULL) &&
-           (strcmp(name, "dqemu-loop\n") == 0 || strcmp(name, "dqemu-worker\n") == 0);
+    is = g_file_get_contents(path, &name, NULL, NULL) && strcmp(name, "dqemu-guest\n") == 0;
     g_free(name);
-    return !ours;
+    return is;
 }
 
 static void place(struct slow *s, int node, pid_t tid, bool guest)
@@ -161,7 +162,7 @@ static void look_at_node(struct slow *s, int node)
         pid_t tid = atoi(entry->d_name);
 
         if (tid > 0) {
-            place(s, node, tid, is_guest(node, pid, tid));
+            place(s, node, tid, is_guest(s, node, pid, tid));
         }
     }
     closedir(tasks);

@@ -12,8 +12,12 @@
 
 struct slow;
 
-/* For one run. NULL and *why when it cannot be. node_dir: where node.sh leaves the pids. */
-struct slow *slow_open(int nodes, unsigned period_us, const char *node_dir, char **why);
+/*
+ * For one run. NULL and *why when it cannot be. node_dir: where node.sh leaves the pids. copies: of
+ * plain QEMU, whose main thread is the guest's.
+ */
+struct slow *slow_open(int nodes, unsigned period_us, bool copies, const char *node_dir,
+                       char **why);
 /* Places threads that are new; to be called all the time while the nodes run. */
 void slow_tick(struct slow *s);
 /* How many nodes had at least one guest thread under the quota. */
@@ -21,7 +25,7 @@ int slow_nodes(const struct slow *s);
 /* After the run: removes the groups. */
 void slow_close(struct slow *s);
 
-/* Least share of a processor per node, such that `nodes` of them leave one processor's worth. */
+/* Such that `nodes` of them leave one processor's worth. */
 unsigned slow_period_us(int nodes);
 #define SLOW_QUOTA_US 1000
 

@@ -68,7 +68,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "Usage: slowly NODES PERIOD_US DIR COMMAND...\n");
         return CANNOT;
     }
-    slow = slow_open(nodes, strtoul(argv[2], NULL, 10), argv[3], &why);
+    slow = slow_open(nodes, strtoul(argv[2], NULL, 10), false, argv[3], &why);
     if (!slow) {
         fprintf(stderr, "slowly: %s\n", why);
         return CANNOT;
