@@ -4,7 +4,7 @@
 #
 # One run is one JSON object:
 #   name, nodes, threads
-#   setup       plain QEMU; real: each node pinned to a processor; slow motion; free: as it comes
+#   setup       plain QEMU, a processor per thread; real: each node pinned to a processor; slow motion; free: as it comes
 #   outcome     "good", or what was wrong
 #   seconds     of the parallel region, or of the whole run if the program does not say
 #   elapsed_s   of the whole run, start and end included; cpu_s: processor time, all processes
@@ -37,10 +37,10 @@ processors() {
 CPUS=$(processors)
 
 # Where and how a run's nodes are placed: words before the program, in the array `how`.
-how_to_run() { # SETUP NODES DIR PERIOD_US
-    local setup=$1 nodes=$2 dir=$3 period=$4
+how_to_run() { # SETUP NODES THREADS DIR PERIOD_US
+    local setup=$1 nodes=$2 threads=$3 dir=$4 period=$5
     if [ "$setup" = plain ]; then
-        how=(taskset -c "${CPUS%%,*}" "$QEMU_PLAIN")
+        how=(taskset -c "$(cut -d, -f"1-$threads" <<<"$CPUS")" "$QEMU_PLAIN")
         return
     fi
     mkdir -p "$dir/nodes"
@@ -68,7 +68,7 @@ measure() { # NAME SETUP NODES THREADS PERIOD_US SECONDS DIR REFERENCE PROGRAM A
     local how outcome=good elapsed user system region TIMEFORMAT='%R %U %S'
     rm -rf "$dir"
     mkdir -p "$dir"
-    how_to_run "$setup" "$nodes" "$dir" "$5"
+    how_to_run "$setup" "$nodes" "$threads" "$dir" "$5"
     shift 8
     {
         time run_marked "$mark" "$limit" "${how[@]}" "$@" </dev/null >"$dir/out" 2>"$dir/err"
