@@ -94,7 +94,7 @@ $(B)/libdqemu.a: $(B)/obj/libdqemu.a
 
 $(B)/dqemu-launch: $(DEPLOY_SRC:%.c=$(B)/obj/%.o) $(B)/libdqemu.a $(B)/deploy.list
 	@echo '  LD $@'
-	@$(CC) -pthread $(CFLAGS) $(filter %.o,$^) $(B)/libdqemu.a $(PKG_LIBS) -o $@
+	@$(CC) -pthread $(CFLAGS) $(filter %.o,$^) $(B)/libdqemu.a $(PKG_LIBS) -ldw -lelf -o $@
 
 # ---- QEMU: a plain tree and a patched one, each with its own build
 

@@ -43,6 +43,8 @@ void dq_member_free(struct dq_member *m)
     g_string_free(m->input, TRUE);
     g_free(m->text);
     g_free(m->lost_why);
+    json_decref(m->pages);
+    json_decref(m->memory);
 }
 
 /* ---- to the node ---- */
@@ -179,6 +181,16 @@ static void hear_stats(struct dq_member *m, const json_t *object)
         m->counts[i] = (uint64_t)json_integer_value(value);
     }
     m->counted = true;
+    json_decref(m->pages);
+    m->pages = json_incref(json_object_get(object, "pages"));
+}
+
+static void hear_memory(struct dq_member *m, json_t *areas)
+{
+    if (!m->memory) {
+        m->memory = json_array();
+    }
+    json_array_extend(m->memory, areas);
 }
 
 /* False if that is no line of the control channel, or comes out of turn. */
@@ -195,6 +207,8 @@ static bool hear(struct dq_member *m, const json_t *object)
         m->stage = DQ_STAGE_READY;
     } else if (strcmp(type, "stats") == 0) {
         hear_stats(m, object);
+    } else if (strcmp(type, "memory") == 0 && m->node == 0) {
+        hear_memory(m, json_object_get(object, "areas"));
     } else if (strcmp(type, "log") == 0 && text) {
         dq_say("node %d: %s", m->node, text);
     } else if (strcmp(type, "lost") == 0 && text) {

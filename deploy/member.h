@@ -46,6 +46,8 @@ struct dq_member {
     char *lost_why;
     bool counted;
     uint64_t counts[DQ_STAT_COUNT];
+    struct json_t *pages;  /* as in dqemu/control.h; NULL: none */
+    struct json_t *memory; /* all areas; node 0 */
 };
 
 /* What all members of a run have in common. */

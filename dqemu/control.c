@@ -20,6 +20,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "dqemu/hot.h"
 #include "dqemu/stats.h"
 #include "proto/transport.h"
 
@@ -338,6 +339,47 @@ int dq_control_wait_go(void)
 
 /* ---- reports ---- */
 
+static json_t *list_of_nodes(uint64_t set)
+{
+    json_t *list = json_array();
+
+    for (; set; set &= set - 1) {
+        json_array_append_new(list, json_integer(__builtin_ctzll(set)));
+    }
+    return list;
+}
+
+static json_t *hot_pages(void)
+{
+    struct dq_hot_page top[DQ_CONTROL_PAGES];
+    size_t n = dq_hot_top(top, DQ_CONTROL_PAGES);
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < n; i++) {
+        json_array_append_new(
+            list, json_pack("{s:I, s:I, s:I, s:o}", "page", (json_int_t)top[i].page, "asked",
+                            (json_int_t)top[i].asked, "writes", (json_int_t)top[i].writes, "nodes",
+                            list_of_nodes(top[i].nodes)));
+    }
+    return list;
+}
+
+void dq_control_memory(const struct dq_control_area *areas, size_t n)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < n; i++) {
+        /* NULL, and left out: a name that is no UTF-8 */
+        json_t *area =
+            json_pack("[I, I, I, s]", (json_int_t)areas[i].start, (json_int_t)areas[i].end,
+                      (json_int_t)areas[i].offset, areas[i].name);
+        if (area) {
+            json_array_append_new(list, area);
+        }
+    }
+    (void)send_object(json_pack("{s:s, s:o}", "type", "memory", "areas", list));
+}
+
 void dq_control_stats(void)
 {
     uint64_t counts[DQ_STAT_COUNT];
@@ -347,6 +389,7 @@ void dq_control_stats(void)
     for (int i = 0; i < DQ_STAT_COUNT; i++) {
         json_object_set_new(object, dq_stat_info[i].name, json_integer((json_int_t)counts[i]));
     }
+    json_object_set_new(object, "pages", hot_pages());
     (void)send_object(object);
 }
 

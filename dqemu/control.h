@@ -9,7 +9,11 @@
  *  launcher -> node  peers     peers [{node, address, port}]  all down to "go")
  *  node -> launcher  ready     the handshakes with all peers are done
  *  launcher -> node  go        sent to all once all are ready
- *  node -> launcher  stats     node, and each counter of dqemu/stats.inc; the latest counts
+ *  node -> launcher  stats     node, each counter of dqemu/stats.inc, and pages: those homed here
+ *                              that were asked for most (dqemu/hot.h), [{page, asked, writes,
+ *                              nodes}]; the latest counts
+ *  node -> launcher  memory    areas [[start, end, offset, name]]: what lies where in the guest's
+ *                              memory, in bytes; node 0 only; such lines add up
  *  node -> launcher  error     status, text, at: the run is over; the first one is shown
  *  node -> launcher  lost      node, text, at: that peer is gone, the run is over
  *  node -> launcher  log       text, shown on stderr if the user asked for more words
@@ -28,6 +32,7 @@
 #ifndef DQ_CONTROL_H
 #define DQ_CONTROL_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "dqemu/config.h"
@@ -55,8 +60,19 @@ int dq_control_peers(struct dq_peer_addr **out, int nodes);
 int dq_control_ready(void);   /* 0 or -errno */
 int dq_control_wait_go(void); /* 0; -EPROTO; -ECONNRESET */
 
-/* Send the counters as they are now. */
+/* Send the counters as they are now, and the pages asked for most, so many of them. */
+#define DQ_CONTROL_PAGES 10
 void dq_control_stats(void);
+
+/*
+ * What lies where in the guest's memory, so that the user learns what those pages are: a file's
+ * path and the place in it, or a word in brackets as in /proc/PID/maps. A few hundred areas at most.
+ */
+struct dq_control_area {
+    uint64_t start, end, offset;
+    const char *name;
+};
+void dq_control_memory(const struct dq_control_area *areas, size_t n);
 
 /*
  * The run cannot go on. One line for the user: the thing, the cause, the remedy (no newline).

@@ -26,6 +26,7 @@
 #include "dqemu/build_id.h"
 #include "dqemu/control.h"
 #include "dqemu/gate.h"
+#include "dqemu/hot.h"
 #include "dqemu/jobs.h"
 #include "dqemu/runtime.h"
 #include "dqemu/spin.h"
@@ -687,4 +688,5 @@ void dq_node_forked(void)
     dq_pager_forked();
     dq_code_forked();
     dq_stats_reset();
+    dq_hot_reset();
 }

@@ -17,6 +17,7 @@
 
 #include "dqemu/coherence.h"
 #include "dqemu/control.h"
+#include "dqemu/hot.h"
 #include "dqemu/runtime.h"
 #include "dqemu/stats.h"
 #include "dqemu/uffd.h"
@@ -300,6 +301,8 @@ static int on_page(int from, unsigned type, const struct dq_msg_page *m, const v
     switch (type) {
     case DQ_MSG_GET_S:
     case DQ_MSG_GET_X:
+        dq_hot_asked(m->page, from, type == DQ_MSG_GET_X);
+        /* fall through */
     case DQ_MSG_DONE:
     case DQ_MSG_RACK:
         return dq_dir_message(dq_pager.dir, from, type, m);

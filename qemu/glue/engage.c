@@ -24,6 +24,8 @@
 bool dq_engaged;
 bool dq_foreign;
 
+#define MOST_AREA_BYTES 32768 /* of names and numbers to the launcher */
+
 /* What the loader set up on the master in globals; slaves need it to build signal frames. */
 struct globals {
     uint64_t sigreturn, rt_sigreturn;
@@ -40,9 +42,15 @@ struct host_range {
     abi_ulong start, length; /* guest addresses */
     int prot;                /* the host's */
     off_t offset;            /* in the file */
+    char *path;              /* of the file */
     bool file;
     bool shared; /* with others; or the kernel's own for another reason */
 };
+
+static void forget_path(void *range)
+{
+    g_free(((struct host_range *)range)->path);
+}
 
 /* What the host has mapped in the guest's address space, from /proc/self/maps. */
 static GArray *host_ranges(void)
@@ -53,13 +61,15 @@ static GArray *host_ranges(void)
     char *line = NULL;
     size_t size = 0;
 
+    g_array_set_clear_func(ranges, forget_path);
     while (maps && getline(&line, &size, maps) > 0) {
         unsigned long from, to, offset, inode;
         unsigned major, minor;
         char perms[5];
+        int name = 0;
 
-        if (sscanf(line, "%lx-%lx %4s %lx %x:%x %lu", &from, &to, perms, &offset, &major, &minor,
-                   &inode) != 7 ||
+        if (sscanf(line, "%lx-%lx %4s %lx %x:%x %lu %n", &from, &to, perms, &offset, &major, &minor,
+                   &inode, &name) != 7 ||
             to <= first || from > last) {
             continue;
         }
@@ -72,6 +82,7 @@ static GArray *host_ranges(void)
             .offset = offset,
             .shared = perms[3] == 's',
             .file = inode != 0,
+            .path = inode ? g_strdup(g_strchomp(line + name)) : NULL,
         };
         g_array_append_val(ranges, r);
     }
@@ -208,6 +219,7 @@ static void make_all_anonymous(GArray *ranges)
             outside.start += inside;
             outside.length -= inside;
             outside.shared = true;
+            outside.path = g_strdup(r->path);
             r->length = inside;
             g_array_insert_val(ranges, i + 1, outside);
         }
@@ -358,6 +370,28 @@ void dq_globals_apply(const void *data, size_t length)
     dq_slave_pid = g->pid;
 }
 
+/* For the user, who is told which pages are asked for most; no more than a line may hold. */
+static void tell_areas(const GArray *ranges)
+{
+    const struct image_info *info = get_task_state(thread_cpu)->info;
+    GArray *areas = g_array_new(false, false, sizeof(struct dq_control_area));
+    struct dq_control_area area = {
+        .start = info->stack_limit, .end = info->start_stack + DQ_PAGE_SIZE, .name = "[stack]"};
+    size_t length = 0;
+
+    g_array_append_val(areas, area);
+    for (guint i = 0; i < ranges->len; i++) {
+        const struct host_range *r = &g_array_index(ranges, struct host_range, i);
+
+        if (r->path && (length += strlen(r->path) + 64) < MOST_AREA_BYTES) {
+            area = (struct dq_control_area){r->start, r->start + r->length, r->offset, r->path};
+            g_array_append_val(areas, area);
+        }
+    }
+    dq_control_memory((struct dq_control_area *)areas->data, areas->len);
+    g_array_free(areas, true);
+}
+
 static void engage_locked(void)
 {
     GArray *host;
@@ -374,6 +408,7 @@ static void engage_locked(void)
     tb_flush(thread_cpu);
 
     host = host_ranges();
+    tell_areas(host);
     make_all_anonymous(host);
     mark_foreign(host);
     register_host_ranges(host);

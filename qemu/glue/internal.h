@@ -74,6 +74,9 @@ struct dq_thread {
 
 extern struct dq_config dq_config;
 
+/* The master tells the launcher its counters; what it tells last counts. By any thread. */
+void dq_report(void);
+
 /* The cluster shares this process's memory. Changes once, in the exclusive section. */
 extern bool dq_engaged;
 /* Some memory is foreign. Changes once, with the turn; on a slave, on the worker. */

@@ -330,6 +330,18 @@ void dq_main_slave(CPUArchState *env, const char *rtsig_map)
 
 /* ---------------------------------------------------------------- end */
 
+void dq_report(void)
+{
+    struct dq_control_area heap = {.name = "[heap]"};
+
+    if (dq_engaged && thread_cpu) {
+        heap.start = get_task_state(thread_cpu)->info->brk;
+        heap.end = do_brk(0);
+        dq_control_memory(&heap, 1);
+    }
+    dq_control_stats();
+}
+
 void dq_exit(void)
 {
     struct dq_msg_cookie m = {0};
@@ -340,7 +352,7 @@ void dq_exit(void)
             dq_node_send(n, DQ_MSG_END, &m, sizeof(m));
         }
     }
-    dq_control_stats();
+    dq_report();
 }
 
 /* ---------------------------------------------------------------- fork */

@@ -289,7 +289,7 @@ bool dq_syscall_begin(CPUArchState *env, int num, const abi_long arg[8], abi_lon
         } else if (num == TARGET_NR_exit && t) {
             dq_thread_gone(env);
         } else if (num == TARGET_NR_execve || num == TARGET_NR_execveat) {
-            dq_control_stats(); /* if it succeeds, nobody will be left to tell */
+            dq_report(); /* if it succeeds, nobody will be left to tell */
         }
         dq_awake_end(); /* it may sleep in there */
         return false;

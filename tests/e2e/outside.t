@@ -56,6 +56,24 @@ placed "spread: nine threads, three to each node" spread '. == [3, 3, 3]'
 placed "pack: all threads run" pack 'add == 9'
 placed "master-only: all on node 0" master-only '. == [9, 0, 0]'
 
+# The page of hot_counter went back and forth most, then the one of warm_counter.
+names_pages() { # GUEST
+    run_marked $mark 20 "$DQEMU_LAUNCH" -n 2 --stats=stats -- "$GUESTS/$1" </dev/null >out 2>err &&
+        jq -e --arg file "$1" '
+            (.pages | map(select(.what == "hot_counter (\($file))"))) as [$hot]
+            | (.pages | map(select(.what == "warm_counter (\($file))"))) as [$warm]
+            | $hot.asked > $warm.asked and $warm.asked > 20 and $hot.nodes == [0, 1]
+              and .pages[0] == $hot' stats >/dev/null
+}
+for guest in hot_pages hot_pages_pie; do
+    name="statistics name the pages asked for most: $guest"
+    if names_pages $guest; then
+        pass "$name"
+    else
+        { jq -c '.pages[]' stats; cat err; } | fail "$name"
+    fi
+done
+
 stays_closed() { # the race is short, so three times
     for _ in 1 2 3; do
         run_marked $mark 20 "$DQEMU_LAUNCH" -n 3 --stats=stats -- "$GUESTS/free_descriptor" \

@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "dqemu/control.h"
+#include "dqemu/hot.h"
 #include "dqemu/stats.h"
 #include "proto/transport.h"
 
@@ -234,6 +235,17 @@ static void do_count(const char *value)
     dq_stat_add(pages_in, 10 + cfg.node);
 }
 
+static void do_ask(const char *value) /* PAGE,NODE,TIMES: that node asks this one, to write */
+{
+    unsigned page, node, times;
+
+    if (sscanf(value, "%x,%u,%u", &page, &node, &times) == 3) {
+        while (times--) {
+            dq_hot_asked(page, (int)node, true);
+        }
+    }
+}
+
 static void do_log(const char *value)
 {
     dq_control_log("%s", value);
@@ -281,6 +293,7 @@ static const struct {
     {"ignore", do_ignore}, {"pid", do_pid},
     {"count", do_count},   {"log", do_log},
     {"exec", do_exec},     {"daemon", do_daemon},
+    {"ask", do_ask},
 };
 
 static void act(const char *phase)

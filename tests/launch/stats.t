@@ -40,6 +40,23 @@ check "no numbers in the table either" grep -qE '^threads +- +- +0 threads$' err
 DQEMU_STATS=twin.json launch -n 2 ./prog
 check "DQEMU_STATS" holds twin.json '.schema == 1'
 
+# The pages asked for most: each node tells those it is the home of, node 0 what lies where.
+asks=(0@run:ask=400,1,5 0@run:ask=401,1,1 1@run:ask=500,0,7 1@run:ask=500,2,2 2@run:ask=600,1,3)
+for ((i = 0; i < 11; i++)); do asks+=("2@run:ask=$((700 + i)),0,2"); done
+areas='{"type":"memory","areas":[[6291456,6295552,0,"[heap]"],[5242880,5246976,8192,"/no/file"],7,["x"]]}'
+launch -n 3 --stats=stats.json ./prog 0@run:raw="$areas" "${asks[@]}"
+check "the run is not disturbed" test "$status" = 0
+json "ten pages, most asked for first" '[.pages[].asked] == [9, 5, 3, 2, 2, 2, 2, 2, 2, 2]'
+json "address, home, and who asked" '.pages[0] | .address == "0x500000" and .home == 1 and
+    .nodes == [0, 2] and .writes == 9'
+json "a file without symbols" '.pages[0].what == "/no/file at 0x2000"'
+json "nothing is known" '.pages[1].what == "anonymous memory"'
+json "an area that has a name" '.pages[2].what == "[heap]"'
+launch -n 3 --stats ./prog 0@run:raw="$areas" "${asks[@]}"
+check "the same in the table" grep -qE '^0x500000 +9 +9 +0,2 +/no/file at 0x2000$' err
+launch -n 3 --stats=stats.json ./prog
+json "no page was asked for twice" '.pages == []'
+
 expect "a file that cannot be written: told before the run" 125 '' 'dqemu: --stats=/nosuch/f: *; *' \
     --stats=/nosuch/f ./prog 0@run:say=ran
 expect "no space for the report: the status tells" 125 'ran' 'dqemu: --stats=/dev/full: *; *' \

@@ -1,0 +1,27 @@
+/*
+ * The pages of the guest that were asked for most, of all nodes, and what lies in them.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef DQ_PAGES_H
+#define DQ_PAGES_H
+
+#include <stdint.h>
+
+#include "deploy/cluster.h"
+
+#define DQ_PAGES_MOST 10u
+
+struct dq_page_report {
+    uint64_t address;       /* the guest's */
+    uint64_t asked, writes; /* requests to the home: all, and those for writing */
+    uint64_t nodes;         /* who asked: a bit per node */
+    int home;
+    char *what; /* symbols, or what kind of memory it is */
+};
+
+/* Most asked for first. How many; they are the caller's to dq_pages_free(). */
+unsigned dq_pages_collect(const struct dq_cluster *run, struct dq_page_report pages[DQ_PAGES_MOST]);
+void dq_pages_free(struct dq_page_report *pages, unsigned count);
+
+#endif

@@ -1,0 +1,24 @@
+/*
+ * Which of a program's objects lie in a part of its memory, by its ELF symbols (libdw).
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef DQ_SYMBOLS_H
+#define DQ_SYMBOLS_H
+
+#include <stdint.h>
+
+/* A file as it lies in the guest's memory: where its first byte is. */
+struct dq_image {
+    const char *path;
+    uint64_t base;
+};
+
+/*
+ * Objects and functions of the images between two addresses, in words: "a, b and 3 more (prog)". The
+ * caller frees it. NULL: no image covers that, or its file cannot be read, or has no symbol there.
+ */
+char *dq_symbols_between(const struct dq_image *images, unsigned count, uint64_t start,
+                         uint64_t end);
+
+#endif
