@@ -78,11 +78,14 @@ static void name_pages(const struct dq_cluster *run, struct dq_page_report *page
     for (unsigned i = 0; i < count; i++) {
         uint64_t address = pages[i].address;
 
-        pages[i].what = dq_symbols_between((const struct dq_image *)(const void *)images->data,
-                                           images->len, address, address + DQ_PAGE_SIZE);
-        if (!pages[i].what) {
-            pages[i].what = name_area(areas, address);
+        char *what = dq_symbols_between((const struct dq_image *)(const void *)images->data,
+                                        images->len, address, address + DQ_PAGE_SIZE);
+
+        if (!what) {
+            what = name_area(areas, address);
         }
+        pages[i].what = g_utf8_make_valid(what, -1); /* names are bytes, JSON's are not */
+        g_free(what);
     }
     g_array_free(images, TRUE);
     g_array_free(areas, TRUE);
