@@ -74,6 +74,29 @@ for guest in hot_pages hot_pages_pie; do
     fi
 done
 
+# Pages that another node reads one by one rest; those that are written to again are missed.
+rests() { # JQ-CONDITION OPTION...
+    local condition=$1
+    shift
+    run_marked $mark 20 "$DQEMU_LAUNCH" -n 2 --stats=stats "$@" -- "$GUESTS/fill_and_read" \
+        </dev/null >out 2>err &&
+        jq -e "(.nodes | map(.rested) | add) as \$rested | (.nodes | map(.rest_regrets) | add) as \
+            \$regrets | $condition" stats >/dev/null
+}
+resting() { # NAME JQ-CONDITION OPTION...
+    local name=$1
+    shift
+    if rests "$@"; then
+        pass "$name"
+    else
+        { jq -c '.nodes[] | [.rested, .rest_regrets]' stats; cat err; } | fail "$name"
+    fi
+}
+# shellcheck disable=SC2016 # jq's variables
+resting "pages rest that others read" '$rested > 500 and $regrets > 0'
+# shellcheck disable=SC2016
+resting "with rest_pages=0 none does" '$rested == 0 and $regrets == 0' -o rest_pages=0
+
 stays_closed() { # the race is short, so three times
     for _ in 1 2 3; do
         run_marked $mark 20 "$DQEMU_LAUNCH" -n 3 --stats=stats -- "$GUESTS/free_descriptor" \
