@@ -41,7 +41,7 @@ DQEMU_STATS=twin.json launch -n 2 ./prog
 check "DQEMU_STATS" holds twin.json '.schema == 1'
 
 # The pages asked for most: each node tells those it is the home of, node 0 what lies where.
-asks=(0@run:ask=400,1,5 0@run:ask=401,1,1 1@run:ask=500,0,7 1@run:ask=500,2,2 2@run:ask=600,1,3)
+asks=("0@run:ask=400,1,5" "0@run:ask=401,1,1" "1@run:ask=500,0,7" "1@run:ask=500,2,2" "2@run:ask=600,1,3")
 for ((i = 0; i < 11; i++)); do asks+=("2@run:ask=$((700 + i)),0,2"); done
 areas='{"type":"memory","areas":[[6291456,6295552,0,"[heap]"],[5242880,5246976,8192,"/no/file"],7,["x"]]}'
 launch -n 3 --stats=stats.json ./prog 0@run:raw="$areas" "${asks[@]}"
