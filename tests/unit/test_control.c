@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "dqemu/control.h"
+#include "dqemu/hot.h"
 #include "dqemu/stats.h"
 #include "proto/transport.h"
 
@@ -322,6 +323,51 @@ static void test_stats(struct fixture *f, gconstpointer data)
     json_decref(object);
 }
 
+static json_int_t number_at(const json_t *list, size_t index)
+{
+    return json_integer_value(json_array_get(list, index));
+}
+
+static void test_pages(struct fixture *f, gconstpointer data)
+{
+    const struct dq_control_area areas[] = {
+        {0x1000, 0x3000, 0x2000, "/lib/a \"quoted\" name"},
+        {0x3000, 0x4000, 0, "no \xff UTF-8"}, /* left out */
+        {UINT64_C(1) << 43, UINT64_C(1) << 44, 0, "[heap]"},
+    };
+    const json_t *list;
+    json_t *object;
+    (void)data;
+    open_with(f, GOOD);
+    dq_control_memory(areas, G_N_ELEMENTS(areas));
+    object = hear(f);
+    list = json_object_get(object, "areas");
+    g_assert_cmpuint(json_array_size(list), ==, 2);
+    g_assert_cmpstr(json_string_value(json_array_get(json_array_get(list, 0), 3)), ==,
+                    areas[0].name);
+    g_assert_cmpint(number_at(json_array_get(list, 0), 2), ==, 0x2000);
+    g_assert_cmpint(number_at(json_array_get(list, 1), 1), ==, INT64_C(1) << 44);
+    json_decref(object);
+
+    dq_hot_reset();
+    for (int i = 0; i < 3; i++) {
+        dq_hot_asked(0x1234, i, i > 0);
+    }
+    dq_control_stats();
+    object = hear(f);
+    list = json_object_get(object, "pages");
+    g_assert_cmpuint(json_array_size(list), ==, 1);
+    list = json_array_get(list, 0);
+    g_assert_cmpint(json_integer_value(json_object_get(list, "page")), ==, 0x1234);
+    g_assert_cmpint(json_integer_value(json_object_get(list, "asked")), ==, 3);
+    g_assert_cmpint(json_integer_value(json_object_get(list, "writes")), ==, 2);
+    list = json_object_get(list, "nodes");
+    g_assert_cmpuint(json_array_size(list), ==, 3);
+    g_assert_cmpint(number_at(list, 2), ==, 2);
+    json_decref(object);
+    dq_hot_reset();
+}
+
 static void test_error_once(struct fixture *f, gconstpointer data)
 {
     (void)data;
@@ -471,6 +517,7 @@ int main(int argc, char **argv)
     ADD(bad_peers);
     ADD(launcher_gone);
     ADD(stats);
+    ADD(pages);
     ADD(error_once);
     ADD(error_bytes);
     ADD(lost);
