@@ -92,12 +92,13 @@ static void add_node(metrics *m, int k, json_t *node)
 
 static void add_derived(metrics *m)
 {
-    double messages, reads, writes, local, asked;
+    double messages, reads, writes, ahead, local, asked;
 
+    /* a page that was asked for ahead costs what a fault costs, and is none */
     if (metrics_get(m, "sum.messages_out", &messages) &&
         metrics_get(m, "sum.faults_read", &reads) && metrics_get(m, "sum.faults_write", &writes) &&
-        reads + writes > 0) {
-        metrics_set(m, "messages_per_fault", messages / (reads + writes));
+        metrics_get(m, "sum.forwarded", &ahead) && reads + writes > 0) {
+        metrics_set(m, "messages_per_fault", messages / (reads + writes + ahead));
     }
     if (metrics_get(m, "node1.futex_local", &local) &&
         metrics_get(m, "node1.futex_remote", &asked) && local + asked > 0) {

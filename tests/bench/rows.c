@@ -43,11 +43,11 @@
 
 /* Every node writes to pages of all others; only the number of messages counts. */
 #define STORM(nodes, threads) \
-    CLUSTER(nodes, "storm " #threads " 4096 @1000 main", "messages_per_fault")
+    CLUSTER(nodes, "storm " #threads " 4096 @3000 main", "messages_per_fault")
 #define MESSAGES_ROW(n, threads, quick) \
     .name = "messages-" #n, .operation = "messages per fault on " #n " nodes", \
     .ours = STORM(n, threads), \
-    .ref = {.kind = SIDE_CLUSTER, .nodes = 2, .args = "storm 1 4096 @1000 main", \
+    .ref = {.kind = SIDE_CLUSTER, .nodes = 2, .args = "storm 1 4096 @3000 main", \
             .metric = "messages_per_fault", .label = "on 2 nodes"}, \
     .goal = 2.0, .pairs = 1, .pairs_quick = (quick), .quick_size = 0.5
 #define SIMULATED_ROW(n) \
