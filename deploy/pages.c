@@ -74,12 +74,12 @@ static char *name_area(const GArray *areas, uint64_t address)
 static void name_pages(const struct dq_cluster *run, struct dq_page_report *pages, unsigned count)
 {
     GArray *areas = areas_of(&run->members[0]), *images = images_of(areas);
+    struct dq_symbols *symbols =
+        dq_symbols_open((const struct dq_image *)(const void *)images->data, images->len);
 
     for (unsigned i = 0; i < count; i++) {
         uint64_t address = pages[i].address;
-
-        char *what = dq_symbols_between((const struct dq_image *)(const void *)images->data,
-                                        images->len, address, address + DQ_PAGE_SIZE);
+        char *what = dq_symbols_between(symbols, address, address + DQ_PAGE_SIZE);
 
         if (!what) {
             what = name_area(areas, address);
@@ -87,6 +87,7 @@ static void name_pages(const struct dq_cluster *run, struct dq_page_report *page
         pages[i].what = g_utf8_make_valid(what, -1); /* names are bytes, JSON's are not */
         g_free(what);
     }
+    dq_symbols_close(symbols);
     g_array_free(images, TRUE);
     g_array_free(areas, TRUE);
 }
@@ -117,7 +118,8 @@ static int by_count(const void *a, const void *b)
     return x->address < y->address ? -1 : x->address > y->address;
 }
 
-unsigned dq_pages_collect(const struct dq_cluster *run, struct dq_page_report pages[DQ_PAGES_MOST])
+unsigned dq_pages_collect(const struct dq_cluster *run,
+                          struct dq_page_report pages[DQ_CONTROL_PAGES])
 {
     GArray *all = g_array_new(FALSE, FALSE, sizeof(struct dq_page_report));
     unsigned count;
@@ -138,7 +140,7 @@ unsigned dq_pages_collect(const struct dq_cluster *run, struct dq_page_report pa
         }
     }
     g_array_sort(all, by_count);
-    count = MIN(all->len, DQ_PAGES_MOST);
+    count = MIN(all->len, DQ_CONTROL_PAGES);
     if (count) {
         memcpy(pages, all->data, count * sizeof(*pages));
     }

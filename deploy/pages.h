@@ -9,8 +9,7 @@
 #include <stdint.h>
 
 #include "deploy/cluster.h"
-
-#define DQ_PAGES_MOST 10u
+#include "dqemu/control.h"
 
 struct dq_page_report {
     uint64_t address;       /* the guest's */
@@ -20,8 +19,9 @@ struct dq_page_report {
     char *what; /* symbols, or what kind of memory it is */
 };
 
-/* Most asked for first. How many; they are the caller's to dq_pages_free(). */
-unsigned dq_pages_collect(const struct dq_cluster *run, struct dq_page_report pages[DQ_PAGES_MOST]);
+/* As many as one node tells of, most asked for first. How many; they are the caller's to dq_pages_free(). */
+unsigned dq_pages_collect(const struct dq_cluster *run,
+                          struct dq_page_report pages[DQ_CONTROL_PAGES]);
 void dq_pages_free(struct dq_page_report *pages, unsigned count);
 
 #endif

@@ -42,7 +42,7 @@ static json_t *page_object(const struct dq_page_report *page)
 
 static json_t *page_objects(const struct dq_cluster *run)
 {
-    struct dq_page_report pages[DQ_PAGES_MOST];
+    struct dq_page_report pages[DQ_CONTROL_PAGES];
     unsigned count = dq_pages_collect(run, pages);
     json_t *list = json_array();
 
@@ -119,7 +119,7 @@ static char *node_list(uint64_t set)
 
 static void print_pages(const struct dq_cluster *run, FILE *file)
 {
-    struct dq_page_report pages[DQ_PAGES_MOST];
+    struct dq_page_report pages[DQ_CONTROL_PAGES];
     unsigned count = dq_pages_collect(run, pages);
 
     if (count) {

@@ -125,29 +125,51 @@ static char *describe(Dwfl_Module *module, const char *path, struct range *r)
     return g_string_free(text, text->len == 0); /* NULL if there is none */
 }
 
-char *dq_symbols_between(const struct dq_image *images, unsigned count, uint64_t start,
-                         uint64_t end)
+struct dq_symbols {
+    Dwfl *dwfl;
+    unsigned count;
+    Dwfl_Module *modules[]; /* NULL: cannot be read */
+};
+
+struct dq_symbols *dq_symbols_open(const struct dq_image *images, unsigned count)
+{
+    struct dq_symbols *s = g_malloc0(sizeof(*s) + count * sizeof(s->modules[0]));
+
+    s->dwfl = dwfl_begin(&callbacks);
+    if (!s->dwfl) {
+        return s;
+    }
+    s->count = count;
+    dwfl_report_begin(s->dwfl);
+    for (unsigned i = 0; i < count; i++) {
+        /* the base is heeded for position-independent files, others lie where they say */
+        s->modules[i] =
+            dwfl_report_elf(s->dwfl, images[i].path, images[i].path, -1, images[i].base, false);
+    }
+    dwfl_report_end(s->dwfl, NULL, NULL);
+    return s;
+}
+
+char *dq_symbols_between(const struct dq_symbols *s, uint64_t start, uint64_t end)
 {
     struct range r = {start, end};
     char *text = NULL;
 
-    for (unsigned i = 0; i < count && !text; i++) {
-        Dwfl *dwfl = dwfl_begin(&callbacks);
-        Dwfl_Module *m;
+    for (unsigned i = 0; i < s->count && !text; i++) {
+        Dwfl_Module *m = s->modules[i];
         Dwarf_Addr first, last;
+        const char *path =
+            m ? dwfl_module_info(m, NULL, &first, &last, NULL, NULL, NULL, NULL) : NULL;
 
-        if (!dwfl) {
-            return NULL;
+        if (path && first < end && last > start) {
+            text = describe(m, path, &r);
         }
-        dwfl_report_begin(dwfl);
-        /* the base is heeded for position-independent files, others lie where they say */
-        m = dwfl_report_elf(dwfl, images[i].path, images[i].path, -1, images[i].base, false);
-        dwfl_report_end(dwfl, NULL, NULL);
-        if (m && dwfl_module_info(m, NULL, &first, &last, NULL, NULL, NULL, NULL) && first < end &&
-            last > start) {
-            text = describe(m, images[i].path, &r);
-        }
-        dwfl_end(dwfl);
     }
     return text;
+}
+
+void dq_symbols_close(struct dq_symbols *s)
+{
+    dwfl_end(s->dwfl);
+    g_free(s);
 }

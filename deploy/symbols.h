@@ -14,11 +14,16 @@ struct dq_image {
     uint64_t base;
 };
 
+struct dq_symbols;
+
+/* Reads all of them once. Those that cannot be read have no symbols. */
+struct dq_symbols *dq_symbols_open(const struct dq_image *images, unsigned count);
+void dq_symbols_close(struct dq_symbols *s);
+
 /*
  * Objects and functions of the images between two addresses, in words: "a, b and 3 more (prog)". The
- * caller frees it. NULL: no image covers that, or its file cannot be read, or has no symbol there.
+ * caller frees it. NULL: no image covers that, or it has no symbol there.
  */
-char *dq_symbols_between(const struct dq_image *images, unsigned count, uint64_t start,
-                         uint64_t end);
+char *dq_symbols_between(const struct dq_symbols *s, uint64_t start, uint64_t end);
 
 #endif
