@@ -52,19 +52,15 @@ void dq_rest_start(const struct dq_config *cfg)
     g_queue_init(&rest.queue);
 }
 
-static struct area *find_area(uint64_t page)
+static struct area *area_of(uint64_t page)
 {
-    return g_hash_table_lookup(rest.areas, GSIZE_TO_POINTER(page / rest.pages));
-}
-
-static struct area *make_area(uint64_t page)
-{
-    struct area *a = find_area(page);
+    gpointer key = GSIZE_TO_POINTER(page / rest.pages);
+    struct area *a = g_hash_table_lookup(rest.areas, key);
 
     if (!a) {
         a = g_new0(struct area, 1);
         a->due = LEAST_READS;
-        g_hash_table_insert(rest.areas, GSIZE_TO_POINTER(page / rest.pages), a);
+        g_hash_table_insert(rest.areas, key, a);
     }
     return a;
 }
@@ -77,9 +73,9 @@ void dq_rest_read(uint64_t page)
         return;
     }
     if (dq_cache_is_rested(dq_pager.cache, page)) {
-        make_area(page)->rested++;
+        area_of(page)->rested++;
     } else if (dq_cache_state(dq_pager.cache, page) == DQ_EXCLUSIVE) {
-        a = make_area(page);
+        a = area_of(page);
         if (++a->reads >= a->due && !a->is_queued) {
             a->is_queued = true;
             g_queue_push_tail(&rest.queue, GSIZE_TO_POINTER(page / rest.pages));
@@ -89,7 +85,7 @@ void dq_rest_read(uint64_t page)
 
 void dq_rest_regret(uint64_t page)
 {
-    struct area *a = make_area(page);
+    struct area *a = area_of(page);
     uint64_t end = (page / rest.pages + 1) * rest.pages;
     uint64_t more = UINT64_C(1) << MIN(a->regrets, DQ_MOST_WISH); /* with the page itself */
 

@@ -402,6 +402,7 @@ static void *run_thread(void *arg)
     TaskState *ts;
 
     dq_awake_was_begun(); /* by dq_thread_start() */
+    /* or it would bear the loop's; tests/bench/slow.c looks for it */
     prctl(PR_SET_NAME, "dqemu-guest");
     rcu_register_thread();
     tcg_register_thread();
