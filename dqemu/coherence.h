@@ -102,6 +102,9 @@ void dq_dir_reset(struct dq_dir *d, uint64_t page, uint64_t count, uint64_t cook
 void dq_dir_list(struct dq_dir *d, int node, void (*run)(void *arg, uint64_t page, uint64_t count),
                  void *arg);
 
+/* Who reads the page will write it, too, as it seems. */
+bool dq_dir_is_migratory(const struct dq_dir *d, uint64_t page);
+
 size_t dq_dir_memory(const struct dq_dir *d); /* bytes of metadata */
 
 /* ------------------------------------------------------------------ node */

@@ -10,6 +10,8 @@
 
 const struct dq_tunable dq_tunables[] = {
 #define X(name, unit, standard, least, most, reason) {#name, unit, standard, least, most, reason},
+#define S(name, unit, standard, least, most, reason)                                               \
+    {"split." #name, unit, standard, least, most, reason},
 #include "dqemu/tunables.inc"
 #undef X
     {0},
@@ -38,6 +40,10 @@ static uint32_t *field(struct dq_config *cfg, const char *name)
     if (strcmp(name, #field) == 0) {                                                               \
         return &cfg->field;                                                                        \
     }
+#define S(field, unit, standard, least, most, reason)                                              \
+    if (strcmp(name, "split." #field) == 0) {                                                      \
+        return &cfg->split_##field;                                                                \
+    }
 #include "dqemu/tunables.inc"
 #undef X
     return NULL;
@@ -55,6 +61,13 @@ int dq_config_tune(struct dq_config *cfg, const char *name, uint64_t value)
         }
     }
     return -ENOENT;
+}
+
+uint32_t dq_config_tuned(const struct dq_config *cfg, const char *name)
+{
+    struct dq_config copy = *cfg;
+
+    return *field(&copy, name);
 }
 
 int dq_config_placement(const char *name, enum dq_placement *out)

@@ -49,6 +49,9 @@ void dq_config_init(struct dq_config *cfg);
 /* Set a tunable. 0; -ENOENT: no such name; -ERANGE: outside its limits. */
 int dq_config_tune(struct dq_config *cfg, const char *name, uint64_t value);
 
+/* The value of a tunable that exists. */
+uint32_t dq_config_tuned(const struct dq_config *cfg, const char *name);
+
 /* "spread", "pack", "master-only" and back. 0, or -EINVAL (out is unchanged). */
 int dq_config_placement(const char *name, enum dq_placement *out);
 const char *dq_config_placement_name(enum dq_placement placement);

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "dqemu/hot.h"
+#include "dqemu/split.h"
 #include "dqemu/stats.h"
 #include "proto/transport.h"
 
@@ -357,9 +358,9 @@ static json_t *hot_pages(void)
 
     for (size_t i = 0; i < n; i++) {
         json_array_append_new(
-            list, json_pack("{s:I, s:I, s:I, s:o}", "page", (json_int_t)top[i].page, "asked",
+            list, json_pack("{s:I, s:I, s:I, s:o, s:b}", "page", (json_int_t)top[i].page, "asked",
                             (json_int_t)top[i].asked, "writes", (json_int_t)top[i].writes, "nodes",
-                            list_of_nodes(top[i].nodes)));
+                            list_of_nodes(top[i].nodes), "split", dq_split_was_split(top[i].page)));
     }
     return list;
 }

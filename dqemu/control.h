@@ -11,7 +11,8 @@
  *  launcher -> node  go        sent to all once all are ready
  *  node -> launcher  stats     node, each counter of dqemu/stats.inc, and pages: those homed here
  *                              that were asked for most (dqemu/hot.h), [{page, asked, writes,
- *                              nodes}]; the latest counts
+ *                              nodes, split}] (the parts of a split page count as that page, at
+ *                              their own home); the latest counts
  *  node -> launcher  memory    areas [[start, end, offset, name]]: what lies where in the guest's
  *                              memory, in bytes; node 0 only; such lines add up
  *  node -> launcher  error     status, text, at: the run is over; the first one is shown

@@ -608,6 +608,11 @@ void dq_dir_free(struct dq_dir *d)
     }
 }
 
+bool dq_dir_is_migratory(const struct dq_dir *d, uint64_t page)
+{
+    return block_of(d, page) && is_migratory(d, page);
+}
+
 size_t dq_dir_memory(const struct dq_dir *d)
 {
     size_t block = sizeof(struct block) + BLOCK_PAGES * d->words * sizeof(uint64_t);

@@ -8,6 +8,7 @@
 
 #include "dqemu/assert.h"
 #include "dqemu/node.h"
+#include "dqemu/split.h"
 
 /* The process's own. Set before there are other threads that use it. */
 static struct dq_futex_node *self;
@@ -27,13 +28,21 @@ void dq_futex_enter(struct dq_futex_waiter *w, uint64_t addr, uint32_t bitset)
     }
 }
 
+/* The page that the word is on, or the granule of a split one. */
+static void let_go(uint64_t addr)
+{
+    bool crosses;
+
+    dq_pager_let_go((dq_split_any() ? dq_split_redirect(addr, 4, &crosses) : addr) >> DQ_PAGE_BITS);
+}
+
 bool dq_futex_commit(struct dq_futex_waiter *w)
 {
     struct dq_futex_request r;
 
     if (dq_futex_node_commit(self, w, &r)) {
         /* a requeue may change it at any time; either word's page will do */
-        dq_pager_let_go(__atomic_load_n(&w->addr, __ATOMIC_RELAXED) >> DQ_PAGE_BITS);
+        let_go(__atomic_load_n(&w->addr, __ATOMIC_RELAXED));
         return true;
     }
     dq_futex_request_wait(&r);
@@ -50,7 +59,7 @@ uint32_t dq_futex_wake(uint64_t addr, uint32_t count, uint32_t bitset)
     struct dq_futex_request r;
 
     if (!dq_futex_node_wake(self, addr, count, bitset, &r)) {
-        dq_pager_let_go(addr >> DQ_PAGE_BITS); /* who is woken elsewhere will want it */
+        let_go(addr); /* who is woken elsewhere will want it */
         dq_futex_request_wait(&r);
     }
     return r.woken;

@@ -265,12 +265,17 @@ static void on_lost(void *ctx, int peer, const char *why)
 
 /* ---- messages ---- */
 
+static bool is_about_splitting(unsigned type)
+{
+    return type >= DQ_MSG_SPLIT_ASK && type <= DQ_MSG_SPLIT_DONE;
+}
+
 static void on_message(void *ctx, int from, unsigned type, const void *body, size_t length)
 {
     (void)ctx;
     node.events++;
     count_traffic();
-    if (type > DQ_MSG_LISTED) {
+    if (type > DQ_MSG_LISTED && !is_about_splitting(type)) {
         node.ops->message(node.ctx, from, type, body, length);
     } else if (dq_pager_message(from, type, body, length) < 0) {
         dq_node_fail("node %d (%s) sent node %d a message out of turn (%s); this is a fault of "

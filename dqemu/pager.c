@@ -19,10 +19,38 @@
 #include "dqemu/control.h"
 #include "dqemu/hot.h"
 #include "dqemu/runtime.h"
+#include "dqemu/split.h"
 #include "dqemu/stats.h"
 #include "dqemu/uffd.h"
 
 struct dq_pager dq_pager = {.timer = -1};
+
+/*
+ * Where in a page a thread of this node has faulted last: its home would like to know. Who asks for the page
+ * ahead of a thread knows no better. Two pages that meet in one place: the older is forgotten.
+ */
+#define FAULT_PLACES 4096u
+static struct fault_place {
+    uint64_t page;
+    uint16_t at; /* 1 + the byte; 0: not known */
+} fault_places[FAULT_PLACES];
+
+static void note_fault(uint64_t addr)
+{
+    uint64_t page = addr >> DQ_PAGE_BITS;
+
+    if (dq_uffd_is_exact()) {
+        fault_places[page % FAULT_PLACES] =
+            (struct fault_place){page, (uint16_t)(1 + addr % DQ_PAGE_SIZE)};
+    }
+}
+
+static uint16_t last_fault_in(uint64_t page)
+{
+    const struct fault_place *f = &fault_places[page % FAULT_PLACES];
+
+    return f->page == page ? f->at : 0;
+}
 
 static void tell_holds_back(void);
 
@@ -41,6 +69,13 @@ static void engine_send(void *ctx, int to, unsigned type, const struct dq_msg_pa
     (void)ctx;
     if (type == DQ_MSG_ACK || type == DQ_MSG_DATA_X || type == DQ_MSG_DATA_M) {
         dq_stat_add(invalidations, 1);
+    }
+    if (type == DQ_MSG_GET_S || type == DQ_MSG_GET_X) {
+        struct dq_msg_page get = *m;
+
+        get.node = last_fault_in(m->page);
+        dq_batch_send(to, type, &get, false);
+        return;
     }
     if (type == DQ_MSG_DONE && to == dq_pager.self) {
         if (dq_dir_message(dq_pager.dir, to, type, m) < 0) {
@@ -124,6 +159,7 @@ static void engine_drop(void *ctx, uint64_t page)
 {
     (void)ctx;
     dq_batch_drop(page);
+    dq_split_gone(page);
 }
 
 static bool engine_release(void *ctx, uint64_t page)
@@ -195,7 +231,7 @@ void dq_pager_fault(uint32_t thread, uint64_t page, bool write, bool protected)
     bool rested = clean && dq_cache_is_rested(dq_pager.cache, page);
 
     if (dq_ask_fault(thread, page, write, protected)) {
-        if (rested && write) {
+        if (rested && write && !dq_split_used(page)) {
             dq_rest_regret(page);
         }
         dq_batch_flush(); /* it may be in there, and is if it is made writable just now */
@@ -216,9 +252,10 @@ static void on_faults(void)
 
         if (events[i].event == UFFD_EVENT_PAGEFAULT) {
             bool protected = flags & UFFD_PAGEFAULT_FLAG_WP;
+            uint64_t addr = events[i].arg.pagefault.address - dq_pager.guest_base;
 
-            dq_pager_fault(events[i].arg.pagefault.feat.ptid,
-                           (events[i].arg.pagefault.address - dq_pager.guest_base) >> DQ_PAGE_BITS,
+            note_fault(addr);
+            dq_pager_fault(events[i].arg.pagefault.feat.ptid, addr >> DQ_PAGE_BITS,
                            protected || flags & UFFD_PAGEFAULT_FLAG_WRITE, protected);
         }
     }
@@ -301,13 +338,17 @@ static int on_page(int from, unsigned type, const struct dq_msg_page *m, const v
     switch (type) {
     case DQ_MSG_GET_S:
     case DQ_MSG_GET_X:
-        dq_hot_asked(m->page, from, type == DQ_MSG_GET_X);
+        dq_hot_asked(dq_split_page_of(m->page << DQ_PAGE_BITS), from, type == DQ_MSG_GET_X);
+        dq_split_asked(m->page, from,
+                       type == DQ_MSG_GET_X || dq_dir_is_migratory(dq_pager.dir, m->page), m->node);
         /* fall through */
     case DQ_MSG_DONE:
     case DQ_MSG_RACK:
         return dq_dir_message(dq_pager.dir, from, type, m);
     case DQ_MSG_FETCH_S:
-        dq_rest_read(m->page);
+        if (!dq_split_is_shadow(m->page)) {
+            dq_rest_read(m->page);
+        }
         /* fall through */
     case DQ_MSG_FETCH_X:
     case DQ_MSG_FETCH_M:
@@ -347,8 +388,15 @@ static int on_pages(int from, unsigned type, const void *body, size_t length)
 
 int dq_pager_message(int from, unsigned type, const void *body, size_t length)
 {
-    int err = type < DQ_MSG_OWN ? on_pages(from, type, body, length)
-                                : dq_range_message(from, type, body, length);
+    int err;
+
+    if (type < DQ_MSG_OWN) {
+        err = on_pages(from, type, body, length);
+    } else if (type <= DQ_MSG_LISTED) {
+        err = dq_range_message(from, type, body, length);
+    } else {
+        err = dq_split_message(from, type, body);
+    }
 
     if (err == 0) {
         settle();
@@ -379,7 +427,7 @@ int dq_pager_start(const struct dq_config *cfg)
     dq_ahead_start(cfg);
     dq_rest_start(cfg);
     dq_node_watch(dq_pager.timer, on_timer);
-    return 0;
+    return dq_split_start(cfg);
 }
 
 static int report_open_error(int err)
@@ -437,6 +485,7 @@ int dq_pager_unregister(uint64_t start, uint64_t length)
 void dq_pager_forked(void)
 {
     dq_uffd_close();
+    dq_split_forked();
     close(dq_pager.timer);
     dq_pager.timer = -1;
 }

@@ -67,7 +67,7 @@ extern struct dq_pager {
 int dq_pager_start(const struct dq_config *cfg); /* before the loop runs. 0 or -errno */
 void dq_pager_forked(void);
 
-/* GET_S to LISTED in DQ_MESSAGES. 0; -EPROTO: no such message can come now. */
+/* GET_S to LISTED, and SPLIT_* in DQ_MESSAGES. 0; -EPROTO: no such message can come now. */
 int dq_pager_message(int from, unsigned type, const void *body, size_t length);
 
 /* A thread faults on the page. `protected`: it is present for reading. */

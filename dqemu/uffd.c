@@ -46,11 +46,14 @@ struct move_arg {
 #define MOVE _IOWR(UFFDIO, 5, struct move_arg)
 #define FEATURE_MOVE (UINT64_C(1) << 16)
 
+#define FEATURE_EXACT (UINT64_C(1) << 11) /* Linux 5.18 */
+
 /* Pages that were taken out stay in memory until so many have: freeing many costs what one does. */
 #define TAKEN 512u
 
 static struct {
     int fd, mem, pagemap;
+    bool exact;     /* see dq_uffd_is_exact() */
     uint8_t *taken; /* NULL: the kernel cannot move pages */
     size_t taken_used;
 } uffd = {.fd = -1, .mem = -1, .pagemap = -1};
@@ -110,11 +113,21 @@ static int agree_on_features(int fd)
 {
     uint64_t needed = UFFD_FEATURE_PAGEFAULT_FLAG_WP | UFFD_FEATURE_THREAD_ID;
 
-    if (agree_on(fd, needed | FEATURE_MOVE) == 0) {
+    uffd.exact = true;
+    if (agree_on(fd, needed | FEATURE_EXACT | FEATURE_MOVE) == 0) {
         make_room_for_taken();
         return 0;
     }
+    if (agree_on(fd, needed | FEATURE_EXACT) == 0) {
+        return 0;
+    }
+    uffd.exact = false;
     return agree_on(fd, needed);
+}
+
+bool dq_uffd_is_exact(void)
+{
+    return uffd.exact;
 }
 
 int dq_uffd_open(void)

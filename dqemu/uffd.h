@@ -29,6 +29,9 @@ int dq_uffd_fd(void);
 /* The next events, at most `most`. How many; 0: none now. */
 int dq_uffd_events(struct uffd_msg *events, int most);
 
+/* Events tell the very byte of an access; else (before Linux 5.18) only its page. */
+bool dq_uffd_is_exact(void);
+
 int dq_uffd_register(uintptr_t start, size_t length);   /* 0 or -errno */
 int dq_uffd_unregister(uintptr_t start, size_t length); /* 0 or -errno; wakes who waits there */
 

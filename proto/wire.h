@@ -18,7 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define DQ_PROTO_VERSION 2u
+#define DQ_PROTO_VERSION 3u
 #define DQ_PROTO_MAGIC 0x756d657164ull /* "dqemu" */
 
 #define DQ_PAGE_BITS 12
@@ -94,7 +94,8 @@ static_assert(sizeof(struct dq_verdict) == 40, "dq_verdict");
 struct dq_msg_page {
     uint64_t page;
     uint32_t count; /* at least 1; GRANT_ZERO: pages of the run; WAIT: replies to expect */
-    uint16_t node;  /* FETCH_*, INV: the requester that gets the answer (DQ_NODE_MAP: the home) */
+    uint16_t node;  /* FETCH_*, INV: the requester that gets the answer (DQ_NODE_MAP: the home);
+                     * GET_*: 1 + the byte of the page that is wanted (0: not known); else zero */
     uint16_t flags; /* GRANT_ZERO: which page of the run was asked for (0: the first); GET_*: the
                      * run that is wished for if the page is untouched, as a power of two (0: the
                      * home's choice); DATA_M, DONE: DQ_PAGE_CLEAN; else zero */
@@ -133,6 +134,27 @@ struct dq_msg_map {
     uint32_t flags;  /* page flags of the emulator; opaque outside qemu/glue */
 };
 static_assert(sizeof(struct dq_msg_map) == 32, "dq_msg_map");
+
+/* Splitting: see dqemu/splitter.h. */
+enum dq_split_op {
+    DQ_SPLIT_CLOSE,  /* nobody accesses the page any more: it is going to be split */
+    DQ_SPLIT_OPEN,   /* its granules are on the slot's shadow pages: accesses go there */
+    DQ_JOIN_CLOSE,   /* nobody accesses those any more: they are going to be one page again */
+    DQ_JOIN_OPEN,    /* they are (or it has never been split): accesses go to the page */
+    DQ_SPLIT_RETIRE, /* no thread may know addresses of slots that are in no use (page, slot: 0) */
+};
+struct dq_msg_split {
+    uint64_t page;
+    uint32_t slot;
+    uint8_t shift;   /* granule size, as a power of two */
+    uint8_t op;      /* enum dq_split_op; SPLIT_ASK: SPLIT_CLOSE or JOIN_CLOSE */
+    uint8_t refused; /* SPLIT_DONE of SPLIT_CLOSE: 1 if the node needs the page as it is */
+    uint8_t left;    /* SPLIT_ASK to join: 1 + the node that has all parts, as it seems, or
+                   * DQ_SPLIT_REGRET: splitting was not worth it; else zero */
+};
+#define DQ_SPLIT_REGRET 255u
+static_assert(sizeof(struct dq_msg_split) == 16, "dq_msg_split");
+static_assert(offsetof(struct dq_msg_split, op) == 13, "dq_msg_split.op");
 
 struct dq_msg_cookie {
     uint64_t cookie;
@@ -222,6 +244,10 @@ static_assert(offsetof(struct dq_msg_futex, moves) == 32, "dq_msg_futex.moves");
     X(MAP, dq_msg_map, 0, "apply, then answer MAPPED")                                             \
     X(MAPPED, dq_msg_cookie, 0, "applied")                                                         \
     X(GLOBALS, dq_msg_cookie, DQ_ANY, "what the loader set up; answered by MAPPED")                \
+    /* splitting */                                                                                \
+    X(SPLIT_ASK, dq_msg_split, 0, "any node -> master: please split, or join, this page")          \
+    X(SPLIT, dq_msg_split, 0, "master -> every node: apply, then answer SPLIT_DONE")               \
+    X(SPLIT_DONE, dq_msg_split, 0, "applied, or refused")                                          \
     /* threads: master -> slave */                                                                 \
     X(START, dq_msg_thread, DQ_ANY, "run this thread; its state follows")                          \
     X(RESULT, dq_msg_result, DQ_ANY, "a syscall's result, or the answer to TAKE; frames follow")   \

@@ -20,6 +20,7 @@
 #include "user-mmap.h"
 #include "master/map.h"
 #include "source.h"
+#include "split.h"
 
 bool dq_engaged;
 bool dq_foreign;
@@ -407,6 +408,7 @@ static void engage_locked(void)
     }
     tb_flush(thread_cpu);
 
+    dq_split_engage();
     host = host_ranges();
     tell_areas(host);
     make_all_anonymous(host);

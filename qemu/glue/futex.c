@@ -15,6 +15,7 @@
 #include "user/safe-syscall.h"
 #include "dqemu/futex.h"
 #include "master/futex.h"
+#include "split.h"
 
 /* Guards `hosted`, and the decision between kernel and service. Innermost. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -161,7 +162,7 @@ static int futex_wait(abi_ulong uaddr, int op, uint32_t val, bool time64, abi_ul
     }
     dq_futex_enter(&w, uaddr, bitset);
     do {
-        if (qatomic_read((uint32_t *)g2h_untagged(uaddr)) != tswap32(val)) {
+        if (dq_guest_load32(uaddr) != tswap32(val)) {
             dq_futex_leave(&w);
             return -TARGET_EAGAIN;
         }
@@ -187,7 +188,7 @@ static int futex_requeue(abi_ulong uaddr, int op, uint32_t wakes, uint32_t moves
     }
     dq_futex_requeue_begin(&q, uaddr, uaddr2);
     do {
-        if (compare && qatomic_read((uint32_t *)g2h_untagged(uaddr)) != tswap32(val)) {
+        if (compare && dq_guest_load32(uaddr) != tswap32(val)) {
             dq_futex_requeue_cancel(&q);
             return -TARGET_EAGAIN;
         }
@@ -235,7 +236,6 @@ static int futex_wake_op(abi_ulong uaddr, uint32_t val, abi_ulong uaddr2, uint32
 {
     unsigned what = ((unsigned)op >> 28) & 7, cmp = ((unsigned)op >> 24) & 15;
     int32_t oparg = sextract32(op, 12, 12), cmparg = sextract32(op, 0, 12);
-    uint32_t *word = g2h_untagged(uaddr2);
     uint32_t old, woken;
 
     if (what > FUTEX_OP_XOR || cmp > FUTEX_OP_CMP_GE) {
@@ -244,9 +244,10 @@ static int futex_wake_op(abi_ulong uaddr, uint32_t val, abi_ulong uaddr2, uint32
     if ((unsigned)op >> 28 & FUTEX_OP_OPARG_SHIFT) {
         oparg = 1u << (oparg & 31);
     }
-    old = qatomic_read(word);
+    old = dq_guest_load32(uaddr2);
     for (;;) {
-        uint32_t seen = qatomic_cmpxchg(word, old, tswap32(op_result(what, tswap32(old), oparg)));
+        uint32_t seen =
+            dq_guest_cmpxchg32(uaddr2, old, tswap32(op_result(what, tswap32(old), oparg)));
         if (seen == old) {
             break;
         }
@@ -348,9 +349,11 @@ static void bring_for_kernel(abi_ulong uaddr, abi_ulong uaddr2, int op, abi_ulon
         return;
     }
     kernel_word = uaddr;
+    dq_split_pin(uaddr, sizeof(uint32_t));
     /* an access as the kernel's, but one that waits */
     qatomic_fetch_or((uint32_t *)g2h_untagged(uaddr), 0);
     if (two) {
+        dq_split_pin(uaddr2, sizeof(uint32_t));
         qatomic_fetch_or((uint32_t *)g2h_untagged(uaddr2), 0);
     }
 }

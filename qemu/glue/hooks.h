@@ -50,6 +50,16 @@ void dq_fork_start(void);
 /* fork_end(): in the child this process becomes a plain emulator. */
 void dq_fork_end(bool child);
 
+/* ------------------------------------------------------------------ split pages */
+
+/*
+ * host_sigsegv_handler(): an access to a page that is split, or on the way (split.c). True: it may be
+ * repeated. False: it has nothing to do with splitting. Does not return if the access was made by
+ * translated code or a helper of it (unwinds): the instruction is going to be executed again.
+ */
+bool dq_split_fault(CPUState *cpu, abi_ptr addr, bool is_write, uintptr_t pc, bool unwinds,
+                    const sigset_t *mask);
+
 /* ------------------------------------------------------------------ system calls */
 
 /*

@@ -29,6 +29,7 @@
 #include "target_mman.h"
 #include "master/map.h"
 #include "source.h"
+#include "split.h"
 
 /* A read() ahead of which its buffer is fetched in one request: no more than this at once. */
 #define PREFETCH_PAGES 64
@@ -122,9 +123,16 @@ static void forbid_host(abi_ulong start, abi_ulong len, bool foreign, void *arg)
     }
 }
 
+/* What is split in the range is joined, and nothing is split until the call ends. */
+static void exclude(abi_ulong start, abi_ulong len)
+{
+    dq_split_exclude(start >> DQ_PAGE_BITS, len >> DQ_PAGE_BITS);
+}
+
 /* No node maps the range any more, and its pages are untouched. */
 static void forget(abi_ulong start, abi_ulong len)
 {
+    exclude(start, len);
     mmap_lock();
     for_each_kind(start, len, forbid_host, NULL);
     page_set_flags(start, start + len - 1, 0);
@@ -326,6 +334,7 @@ bool dq_mmap(abi_ulong start, abi_ulong len, int prot, int flags, int page_flags
         errno = err;
         return true;
     }
+    exclude(start, len); /* an attempt may be under way to split what was there before */
     if (!is_empty(start, len)) {
         forget(start, len);
     }
@@ -369,6 +378,7 @@ bool dq_mprotect(abi_ulong start, abi_ulong len, int prot, int page_flags, int *
         *ret = -TARGET_ENOMEM;
         return true;
     }
+    exclude(start, len);
     for_each_kind(start, len, protect_kind, &p);
     dq_map_wait();
     errno = p.err;
@@ -440,6 +450,7 @@ static bool extend(abi_ulong start, abi_ulong len, int old_flags)
     int flags = mirror_flags(old_flags) | (old_flags & (PAGE_ANON | PAGE_PASSTHROUGH));
     void *more = dq_source_grow(start, len);
 
+    exclude(start, len);
     if (more == MAP_FAILED) {
         return false;
     }
@@ -457,6 +468,8 @@ static abi_long remap_private(abi_ulong old_addr, abi_ulong old_size, abi_ulong 
 
     int err;
 
+    exclude(old_addr, old_size);
+    exclude(new_addr, new_size);
     if (!copy_pages(old_addr, new_addr, old_size) ||
         !allow(new_addr, old_size, guest_prot(old_flags), flags)) {
         err = errno;
@@ -590,8 +603,10 @@ bool dq_mremap(abi_ulong old_addr, abi_ulong old_size, abi_ulong new_size, unsig
 static void dontneed(abi_ulong start, abi_ulong len, const void *source)
 {
     if (source) {
+        exclude(start, len);
         dq_source_restore(start, len, source);
     } else if (dq_engaged) {
+        exclude(start, len);
         dq_pager_reset(start >> DQ_PAGE_BITS, len >> DQ_PAGE_BITS);
     } else {
         madvise(g2h_untagged(start), len, MADV_DONTNEED);
@@ -706,6 +721,9 @@ void dq_lock_user(abi_ulong addr, ssize_t len, bool write)
 {
     uint64_t first = addr >> DQ_PAGE_BITS, count, pages = 0;
 
+    if (dq_engaged && len > 0) {
+        dq_split_pin(addr, len);
+    }
     if (!dq_engaged || len < 2 * (ssize_t)DQ_PAGE_SIZE) {
         return;
     }

@@ -15,6 +15,7 @@
 #include "dqemu/futex.h"
 #include "master/futex.h"
 #include "master/map.h"
+#include "split.h"
 
 /*
  * The guest's address space with several nodes: the same on every node, so that what is free
@@ -319,6 +320,7 @@ void dq_main_slave(CPUArchState *env, const char *rtsig_map)
     if (dq_pager_open((uintptr_t)g2h_untagged(0)) || dq_pager_register(0, reserved_va + 1)) {
         _exit(125); /* reported */
     }
+    dq_split_engage();
     qatomic_set(&dq_engaged, true);
     set_slave_ready();
     dq_awake_end();
@@ -366,6 +368,7 @@ void dq_fork_start(void)
     if (dq_config.nodes > 1) {
         dq_map_begin();
         if (dq_engaged) {
+            dq_split_exclude(0, dq_split_shadow());
             dq_pager_gather();
         }
     }
@@ -380,9 +383,11 @@ void dq_fork_end(bool child)
         if (dq_engaged) {
             dq_pager_thaw();
         }
+        dq_split_include();
         dq_map_end();
         return;
     }
+    dq_split_in_child();
     dq_control_forked();
     dq_node_forked();
     dq_futex_in_child();

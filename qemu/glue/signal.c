@@ -10,6 +10,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "internal.h"
+#include "split.h"
 
 /* ---------------------------------------------------------------- at the proxy */
 
@@ -131,6 +132,8 @@ bool dq_signals(CPUArchState *env)
     TaskState *ts = get_task_state(env_cpu(env));
     struct dq_thread *t = ts->dq;
 
+    dq_split_unpin(); /* what a frame was built in, or a call left */
+    dq_split_settle(env_cpu(env));
     if (!dq_on_slave()) {
         return false;
     }

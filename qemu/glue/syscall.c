@@ -11,6 +11,7 @@
 #include <sys/prctl.h>
 #include "fd-trans.h"
 #include "master/map.h"
+#include "split.h"
 #include "transfer.h"
 
 int dq_slave_pid;
@@ -286,6 +287,9 @@ bool dq_syscall_begin(CPUArchState *env, int num, const abi_long arg[8], abi_lon
         }
         if (dq_map_call(num)) {
             dq_map_begin();
+            if (num == TARGET_NR_shmat && dq_engaged) { /* it may replace any mapping */
+                dq_split_exclude(0, dq_split_shadow());
+            }
         } else if (num == TARGET_NR_exit && t) {
             dq_thread_gone(env);
         } else if (num == TARGET_NR_execve || num == TARGET_NR_execveat) {
@@ -326,6 +330,7 @@ void dq_syscall_end(CPUArchState *env, int num, abi_long ret)
         return;
     }
     dq_awake_begin();
+    dq_split_unpin();
     if (dq_on_slave()) {
         /* frames could not be built there from here */
         if (num == TARGET_NR_sigaltstack && ret == 0 &&
@@ -335,6 +340,7 @@ void dq_syscall_end(CPUArchState *env, int num, abi_long ret)
         }
         post_mask(dq_this_thread(), get_task_state(env_cpu(env)));
     } else if (dq_map_call(num)) {
+        dq_split_include();
         dq_map_end();
     }
 }

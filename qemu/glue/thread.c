@@ -10,6 +10,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "internal.h"
+#include "split.h"
 #include "transfer.h"
 #include <linux/futex.h>
 #include <sys/prctl.h>
@@ -362,6 +363,7 @@ void dq_cpu_loop(CPUArchState *env)
         be_proxy(env, t);
     }
     dq_stat_add(threads, 1);
+    dq_split_settle(env_cpu(env)); /* nothing, but known to it from now on */
     dq_awake_begin();
     cpu_loop(env);
 }
@@ -429,6 +431,7 @@ static void *run_thread(void *arg)
     g_free(start);
     t->posted_mask = dq_mask_pack(&ts->signal_mask);
     dq_stat_add(threads, 1);
+    dq_split_settle(cpu); /* nothing, but known to it from now on */
     dq_slave_mask();
     if (dq_remote_begin(&t->remote, syscall(SYS_gettid))) {
         qatomic_set(&ts->signal_pending, 1);

@@ -16,6 +16,7 @@
 #include "user/safe-syscall.h"
 #include "fd-trans.h"
 #include "dqemu/spin.h"
+#include "split.h"
 #include "transfer.h"
 
 /* Longer buffers move as pages: a message is stored at both ends before anything is done. */
@@ -73,6 +74,7 @@ bool dq_transfer_begin(CPUArchState *env, int num, const abi_long arg[8],
         has_foreign_page(cpu_untagged_addr(cpu, addr), len)) {
         return false;
     }
+    dq_split_pin(cpu_untagged_addr(cpu, addr), len);
     *transfer = (struct dq_transfer){
         .buffer = g2h(cpu, addr),
         .room = reads ? len : 0,

@@ -13,4 +13,16 @@
 void dq_translate_begin(vaddr pc);
 void dq_translate_end(void);
 
+/* translator_loop(), before each instruction: how it accesses memory (split.c). With mmap_lock. */
+void dq_translate_insn(vaddr pc);
+
+/*
+ * The host's address of a helper's access; like dq_redirect() in translated code (split.c). To be asked
+ * if dq_split_count is not 0 (dqemu/split.h).
+ */
+#ifndef DQ_SPLIT_H
+extern unsigned dq_split_count;
+#endif
+void *dq_split_access(CPUState *cpu, vaddr addr, unsigned size, bool store, uintptr_t ra);
+
 #endif

@@ -1,0 +1,630 @@
+/*
+ * Split pages meet QEMU: what the host maps, how an access that traps is made anew, and the redirect
+ * in translated code. See dqemu/split.h for what splitting is.
+ *
+ * A page that is split or closed cannot be accessed on the host (PROT_NONE), and so are the shadow
+ * pages of a slot that is not in use. An access that meets one traps:
+ *
+ *  - In translated code, or in a helper that can be unwound: it ends there, and dq_split_settle()
+ *    waits until the page is not closed, or has the instruction translated anew, one level up:
+ *    1  compares with the one line that the instruction has met, in line, and goes to its place;
+ *    2  looks into a table of all lines, in line, and takes the place from there;
+ *    3  calls a function before and after, which does accesses in parts that touch two lines.
+ *    What traps all the same (a helper that computes with host addresses) has the page joined.
+ *  - In our own code for one word of the guest's (dq_guest_load32()): it is repeated.
+ *  - In any other code of QEMU's: the signal handler has the page joined, and returns. It holds no
+ *    lock that this needs, because no code does that touches the guest's memory without having asked
+ *    for it.
+ *  - In the kernel: not at all. It would report EFAULT, so lock_user() pins what a system call gets.
+ *
+ * Levels belong to instructions, and are kept while anything is split: an instruction that met a split
+ * page will meet others.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "internal.h"
+#include "qemu/atomic.h"
+#include "user/guest-base.h"
+#include "user/page-protection.h"
+#include "exec/page-protection.h"
+#include "exec/translation-block.h"
+#include "exec/helper-proto-common.h"
+#include "exec/cpu_ldst.h"
+#include "exec/helper-gen-common.h"
+#include "tcg/tcg.h"
+#include "tcg/tcg-op-common.h"
+#include "tcg/tcg-temp-internal.h"
+#include "dqemu/redirect.h"
+#include "dqemu/split.h"
+#include "split.h"
+#include "dqemu/translate.h"
+
+/* ---------------------------------------------------------------- what the host maps */
+
+#define SHADOW_BYTES (DQ_SHADOW_PAGES << DQ_PAGE_BITS)
+
+static void host_protect(uint64_t page, unsigned count, int prot)
+{
+    if (mprotect(g2h_untagged(page << DQ_PAGE_BITS), (size_t)count << DQ_PAGE_BITS, prot)) {
+        dq_control_error(125,
+                         "node %d: cannot split a page: %s; raise vm.max_map_count, or set "
+                         "-o split.pages to less",
+                         dq_config.node, strerror(errno));
+        _exit(125);
+    }
+}
+
+/* Data that threads may write, of the guest's own: not code, nor memory that others see. */
+static bool close_page(uint64_t page)
+{
+    const int data = PAGE_VALID | PAGE_READ | PAGE_WRITE;
+    int flags;
+    bool is_data;
+
+    mmap_lock();
+    flags = page_get_flags(page << DQ_PAGE_BITS);
+    is_data = (flags & data) == data && !(flags & (PAGE_EXEC | DQ_PAGE_FOREIGN)) &&
+              !dq_arch_page_is_masters(flags);
+    if (is_data) {
+        host_protect(page, 1, PROT_NONE);
+    }
+    mmap_unlock();
+    return is_data;
+}
+
+static void open_page(uint64_t page)
+{
+    int flags;
+
+    mmap_lock();
+    flags = page_get_flags(page << DQ_PAGE_BITS);
+    host_protect(page, 1,
+                 (flags & (PAGE_READ | PAGE_EXEC) ? PROT_READ : 0) |
+                     (flags & PAGE_WRITE ? PROT_WRITE : 0));
+    mmap_unlock();
+}
+
+static void close_shadow(uint64_t page, unsigned count)
+{
+    host_protect(page, count, PROT_NONE);
+}
+
+static void open_shadow(uint64_t page, unsigned count)
+{
+    host_protect(page, count, PROT_READ | PROT_WRITE);
+}
+
+static void forget_addresses(void);
+static void forget_all(void);
+
+void dq_split_engage(void)
+{
+    static const struct dq_split_ops ops = {
+        .close_page = close_page,
+        .open_page = open_page,
+        .close_shadow = close_shadow,
+        .open_shadow = open_shadow,
+        .forget_addresses = forget_addresses,
+        .forget_all = forget_all,
+    };
+    abi_ulong start = reserved_va + 1 - SHADOW_BYTES;
+    bool empty;
+
+    if (TARGET_LONG_BITS != 64 || !dq_config.split_pages) {
+        return;
+    }
+    mmap_lock();
+    empty = page_check_range_empty(start, reserved_va);
+    if (empty) {
+        reserved_va = start - 1; /* the guest can map nothing there from now on */
+    }
+    mmap_unlock();
+    if (!empty) {
+        dq_control_log("node %d: the program uses the end of its address space: no page will be "
+                       "split",
+                       dq_config.node);
+        return;
+    }
+    madvise(g2h_untagged(start), SHADOW_BYTES, MADV_NOHUGEPAGE);
+    if (dq_pager_register(start, SHADOW_BYTES)) {
+        _exit(125); /* reported */
+    }
+    dq_split_open(start >> DQ_PAGE_BITS, &ops);
+}
+
+/* ---------------------------------------------------------------- instructions */
+
+enum { NO_REDIRECT, ONE_LINE, BY_TABLE, IN_PARTS };
+
+struct redirect {
+    unsigned level;
+    uint64_t line, to; /* ONE_LINE: the line's address, and where it is on its shadow page */
+};
+
+/* Of each instruction that is not translated as always, by address. Guarded by mmap_lock. */
+static GHashTable *redirects;
+
+__thread unsigned dq_redirect_level;
+static __thread struct redirect redirect; /* of the instruction that is being translated */
+
+static struct redirect *redirect_of(vaddr pc)
+{
+    return redirects ? g_hash_table_lookup(redirects, (gpointer)(uintptr_t)pc) : NULL;
+}
+
+void dq_translate_insn(vaddr pc)
+{
+    const struct redirect *r = redirect_of(pc);
+
+    dq_redirect_level = r ? r->level : NO_REDIRECT;
+    if (r) {
+        redirect = *r;
+    }
+}
+
+/* Translations that contain the instruction go: they are made anew. With mmap_lock. */
+static void change(vaddr pc, struct redirect r)
+{
+    if (!redirects) {
+        redirects = g_hash_table_new_full(NULL, NULL, NULL, g_free);
+    }
+    g_hash_table_insert(redirects, (gpointer)(uintptr_t)pc, g_memdup2(&r, sizeof(r)));
+    tb_invalidate_phys_range(pc, pc);
+}
+
+/* An instruction is translated as always again. With mmap_lock. */
+static void forget(vaddr pc)
+{
+    g_hash_table_remove(redirects, (gpointer)(uintptr_t)pc);
+    tb_invalidate_phys_range(pc, pc);
+}
+
+/* The line of an address on a page that is split, and where it is. False: it is not split any more. */
+static bool find_line(uint64_t addr, struct redirect *r)
+{
+    bool crosses;
+
+    r->level = ONE_LINE;
+    r->line = addr & -(uint64_t)DQ_SPLIT_LINE;
+    r->to = dq_split_redirect(r->line, DQ_SPLIT_LINE, &crosses);
+    return r->to != r->line;
+}
+
+static bool is_out_of_date(const struct redirect *r)
+{
+    struct redirect now;
+
+    return r->level == ONE_LINE && (!find_line(r->line, &now) || now.to != r->to);
+}
+
+static void forget_if(bool (*is_unwanted)(const struct redirect *r))
+{
+    GHashTableIter it;
+    gpointer pc, r;
+
+    mmap_lock();
+    if (redirects) {
+        g_hash_table_iter_init(&it, redirects);
+        while (g_hash_table_iter_next(&it, &pc, &r)) {
+            if (is_unwanted(r)) {
+                g_hash_table_iter_remove(&it);
+                tb_invalidate_phys_range((uintptr_t)pc, (uintptr_t)pc);
+            }
+        }
+    }
+    mmap_unlock();
+}
+
+static bool any(const struct redirect *r)
+{
+    return true;
+}
+
+static void forget_all(void)
+{
+    forget_if(any);
+}
+
+void dq_split_in_child(void)
+{
+    forget_all(); /* all was joined before the fork */
+}
+
+static void forget_addresses(void)
+{
+    CPUState *cpu;
+
+    forget_if(is_out_of_date);
+    cpu_list_lock();
+    CPU_FOREACH(cpu)
+    {
+        cpu_exit(cpu);
+    }
+    cpu_list_unlock();
+}
+
+/* ---------------------------------------------------------------- traps */
+
+static __thread bool is_member; /* registered with dqemu/split.c */
+
+/* What this thread's latest trap was; taken up by dq_split_settle(). */
+static __thread struct {
+    bool pending;
+    bool shadow; /* of a shadow page: the table was read before the page was closed */
+    uint64_t page, addr;
+} trap;
+
+/* The trap before it: an instruction that traps twice on the same split page needs more. */
+static __thread struct {
+    vaddr pc;
+    uint64_t page;
+    uint32_t changes;
+} last_trap;
+
+/* A word of the guest's is being read or written by dq_guest_*(): go there. */
+static __thread sigjmp_buf *word_access;
+
+bool dq_split_fault(CPUState *cpu, abi_ptr addr, bool is_write, uintptr_t pc, bool unwinds,
+                    const sigset_t *mask)
+{
+    uint64_t page;
+    int flags;
+
+    if (!dq_split_shadow()) {
+        return false;
+    }
+    trap.shadow = dq_split_is_shadow(addr >> DQ_PAGE_BITS);
+    page = trap.page = dq_split_page_of(addr);
+    trap.addr = addr;
+    if (!trap.shadow && dq_split_state(page) == DQ_PAGE_IS_OPEN) {
+        /* if it was not when the access was made, the access is allowed by now */
+        flags = page_get_flags(page << DQ_PAGE_BITS);
+        return flags & (is_write ? PAGE_WRITE : PAGE_READ) && !(flags & DQ_PAGE_FOREIGN);
+    }
+    dq_stat_add(split_traps, 1);
+    if (word_access) {
+        sigjmp_buf *again = word_access;
+
+        word_access = NULL;
+        sigprocmask(SIG_SETMASK, mask, NULL);
+        siglongjmp(*again, 1);
+    }
+    if (!unwinds) {
+        if (!trap.shadow) {
+            dq_split_join(page);
+        }
+        return !trap.shadow; /* such addresses come from the table, and only code above has them */
+    }
+    trap.pending = true;
+    sigprocmask(SIG_SETMASK, mask, NULL);
+    cpu->exception_index = EXCP_INTERRUPT;
+    cpu_loop_exit_restore(cpu, pc);
+}
+
+/*
+ * An instruction that has met one split line gets its address as a constant, and keeps that while it meets
+ * no other; what the line's page has been through since does not count.
+ */
+static void try_more(vaddr pc, bool again)
+{
+    struct redirect next = {.level = BY_TABLE}, here;
+    const struct redirect *now;
+
+    mmap_lock();
+    now = redirect_of(pc);
+    if (!find_line(trap.addr, &here)) {
+        mmap_unlock();
+        return;
+    }
+    if (!now || (now->level == ONE_LINE && now->line == here.line && now->to != here.to)) {
+        change(pc, here);
+    } else if (now->level == ONE_LINE || (now->level == BY_TABLE && again)) {
+        next.level = now->line == here.line && again ? IN_PARTS : now->level + 1;
+        change(pc, next);
+    }
+    mmap_unlock();
+}
+
+static bool is_in_parts(vaddr pc)
+{
+    const struct redirect *r;
+    bool is;
+
+    mmap_lock();
+    r = redirect_of(pc);
+    is = r && r->level == IN_PARTS;
+    mmap_unlock();
+    return is;
+}
+
+/* It went to a place that the line has had. */
+static void refresh(vaddr pc)
+{
+    const struct redirect *r;
+
+    mmap_lock();
+    r = redirect_of(pc);
+    if (r && is_out_of_date(r)) {
+        forget(pc);
+    }
+    mmap_unlock();
+}
+
+void dq_split_settle(CPUState *cpu)
+{
+    uint64_t page = trap.page;
+    bool again;
+    vaddr pc;
+
+    if (unlikely(!is_member)) {
+        is_member = true;
+        dq_split_register(&cpu->running);
+    }
+    dq_split_passed();
+    if (likely(!trap.pending)) {
+        return;
+    }
+    trap.pending = false;
+    dq_split_wait(page);
+    pc = cpu->cc->get_pc(cpu);
+    if (trap.shadow) {
+        refresh(pc);
+        return;
+    }
+    if (dq_split_state(page) != DQ_PAGE_IS_SPLIT) {
+        return;
+    }
+    again = last_trap.pc == pc && last_trap.page == page && last_trap.changes == dq_split_changes();
+    last_trap.pc = pc;
+    last_trap.page = page;
+    last_trap.changes = dq_split_changes();
+    if (again && is_in_parts(pc)) {
+        dq_split_join(page);
+    } else {
+        try_more(pc, again);
+    }
+}
+
+/* ---------------------------------------------------------------- in line */
+
+static bool is_store(TCGOpcode opc)
+{
+    switch (opc) {
+    case INDEX_op_qemu_st_i32:
+    case INDEX_op_qemu_st8_i32:
+    case INDEX_op_qemu_st_i64:
+    case INDEX_op_qemu_st_i128:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/*
+ * Branches would end the block that the registers are known in; so an access that is not redirected, or
+ * touches two lines, keeps its address (and traps, if its page is split). What is looked up is one word,
+ * of one moment.
+ */
+static void gen_by_table(TCGv_i64 to, TCGv_i64 addr, unsigned size)
+{
+    TCGv_i64 line = tcg_temp_ebb_new_i64();
+    TCGv_ptr place = tcg_temp_ebb_new_ptr();
+
+    tcg_gen_shri_i64(line, addr, DQ_SPLIT_LEAST_SHIFT - 3);
+    tcg_gen_andi_i64(line, line, ~UINT64_C(7));
+    tcg_gen_trunc_i64_ptr(place, line);
+    tcg_gen_add_ptr(place, place, tcg_constant_ptr(dq_split_deltas()));
+    tcg_gen_ld_i64(to, place, 0);
+    tcg_gen_add_i64(to, to, addr);
+    if (size > 1) {
+        tcg_gen_andi_i64(line, addr, DQ_SPLIT_LINE - 1);
+        tcg_gen_movcond_i64(TCG_COND_LEU, to, line, tcg_constant_i64(DQ_SPLIT_LINE - size), to,
+                            addr);
+    }
+    tcg_temp_free_i64(line);
+    tcg_temp_free_ptr(place);
+}
+
+/* The same for the one line that the instruction has met so far. */
+static void gen_for_line(TCGv_i64 to, TCGv_i64 addr, unsigned size)
+{
+    TCGv_i64 within = tcg_temp_ebb_new_i64();
+
+    tcg_gen_xori_i64(within, addr, redirect.line);
+    tcg_gen_addi_i64(to, within, redirect.to);
+    tcg_gen_movcond_i64(TCG_COND_LEU, to, within, tcg_constant_i64(DQ_SPLIT_LINE - size), to, addr);
+    tcg_temp_free_i64(within);
+}
+
+#define PARTS_STORE (1u << 8) /* in the argument of dq_split_before(), beside the size */
+
+TCGTemp *dq_gen_redirect(TCGOpcode opc, TCGTemp *addr, MemOpIdx oi)
+{
+    TCGv_i64 to = tcg_temp_ebb_new_i64();
+    unsigned size = memop_size(get_memop(oi));
+
+    if (dq_redirect_level == ONE_LINE && !dq_config.split_count) {
+        gen_for_line(to, temp_tcgv_i64(addr), size);
+    } else if (dq_redirect_level == BY_TABLE && !dq_config.split_count) {
+        gen_by_table(to, temp_tcgv_i64(addr), size);
+    } else {
+        gen_helper_dq_split_before(to, tcg_env, temp_tcgv_i64(addr),
+                                   tcg_constant_i32(size | (is_store(opc) ? PARTS_STORE : 0)));
+    }
+    return tcgv_i64_temp(to);
+}
+
+void dq_gen_redirected(TCGOpcode opc, TCGTemp *copy)
+{
+    if ((dq_redirect_level == IN_PARTS || dq_config.split_count) && is_store(opc)) {
+        gen_helper_dq_split_after(tcg_env);
+    }
+    tcg_temp_free_internal(copy);
+}
+
+/* ---------------------------------------------------------------- in parts */
+
+/*
+ * An access that touches two granules goes through here: the bytes of a load are collected, those of a
+ * store are handed on after it. The place has the alignment that the address has.
+ */
+#define MOST_ACCESS 64u /* bytes */
+
+static __thread struct {
+    uint8_t bytes[2 * MOST_ACCESS] __attribute__((aligned(MOST_ACCESS)));
+    uint64_t addr;
+    unsigned size; /* of a store whose bytes wait here; 0: none */
+} parts;
+
+static uint8_t *parts_place(uint64_t addr)
+{
+    return parts.bytes + addr % MOST_ACCESS;
+}
+
+/* Aligned words are copied whole: that much of an access is atomic on every machine that we are. */
+static void copy_whole_words(uint8_t *to, const uint8_t *from, unsigned n, uint64_t addr)
+{
+    while (n) {
+        unsigned step = MIN(8, addr ? 1u << ctz64(addr) : 8);
+
+        while (step > n) {
+            step /= 2;
+        }
+        switch (step) {
+        case 8:
+            qatomic_set((uint64_t *)to, qatomic_read((const uint64_t *)from));
+            break;
+        case 4:
+            qatomic_set((uint32_t *)to, qatomic_read((const uint32_t *)from));
+            break;
+        case 2:
+            qatomic_set((uint16_t *)to, qatomic_read((const uint16_t *)from));
+            break;
+        default:
+            qatomic_set(to, qatomic_read(from));
+            break;
+        }
+        to += step, from += step, addr += step, n -= step;
+    }
+}
+
+/* Whole granules lie between multiples of the smallest; the rest of an access is one more piece. */
+static void copy_parts(uint64_t addr, unsigned size, bool store)
+{
+    const unsigned least = 1u << DQ_SPLIT_LEAST_SHIFT;
+    uint8_t *place = parts_place(addr);
+
+    while (size) {
+        unsigned n = MIN(size, least - addr % least);
+        bool crosses;
+        uint8_t *host = g2h_untagged(dq_split_redirect(addr, n, &crosses));
+
+        copy_whole_words(store ? host : place, store ? place : host, n, addr);
+        addr += n, place += n, size -= n;
+    }
+}
+
+static void *host_address(uint64_t addr, unsigned size, bool store, uintptr_t ra)
+{
+    bool crosses;
+    uint64_t to = dq_split_redirect(addr, size, &crosses);
+
+    if (likely(!crosses)) {
+        dq_stat_add(redirected, to != addr);
+        return g2h_untagged(to);
+    }
+    dq_stat_add(redirected, 1);
+    if (store) {
+        parts.addr = addr;
+        parts.size = size;
+    } else {
+        set_helper_retaddr(ra);
+        copy_parts(addr, size, false);
+        clear_helper_retaddr();
+    }
+    return parts_place(addr);
+}
+
+uint64_t HELPER(dq_split_before)(CPUArchState *env, uint64_t addr, uint32_t what)
+{
+    parts.size = 0;
+    return h2g_nocheck(host_address(addr, what % PARTS_STORE, what & PARTS_STORE, GETPC()));
+}
+
+void HELPER(dq_split_after)(CPUArchState *env)
+{
+    if (parts.size) {
+        set_helper_retaddr(GETPC());
+        copy_parts(parts.addr, parts.size, true);
+        clear_helper_retaddr();
+        parts.size = 0;
+    }
+}
+
+/*
+ * Helpers that access memory as the guest does. A store that would touch two granules gets the page's
+ * own address, and traps.
+ */
+void *dq_split_access(CPUState *cpu, vaddr addr, unsigned size, bool store, uintptr_t ra)
+{
+    bool crosses;
+
+    addr = cpu_untagged_addr(cpu, addr);
+    if (store) {
+        uint64_t to = dq_split_redirect(addr, size, &crosses);
+
+        return g2h_untagged(crosses ? addr : to);
+    }
+    return host_address(addr, size, false, ra);
+}
+
+/* ---------------------------------------------------------------- words of the guest's, for us */
+
+/* Once more if the page was closed between the look into the table and the access. */
+
+static uint32_t *word_at(abi_ulong addr)
+{
+    bool crosses;
+
+    return g2h_untagged(dq_split_redirect(addr, sizeof(uint32_t), &crosses));
+}
+
+uint32_t dq_guest_load32(abi_ulong addr)
+{
+    sigjmp_buf again;
+    uint32_t value;
+
+    if (!dq_split_any()) {
+        return qatomic_read((uint32_t *)g2h_untagged(addr));
+    }
+    if (sigsetjmp(again, 0)) {
+        dq_split_leave();
+        dq_split_wait(addr >> DQ_PAGE_BITS);
+    }
+    dq_split_enter();
+    qatomic_set(&word_access, &again);
+    value = qatomic_read(word_at(addr));
+    qatomic_set(&word_access, NULL);
+    dq_split_leave();
+    return value;
+}
+
+uint32_t dq_guest_cmpxchg32(abi_ulong addr, uint32_t old, uint32_t new)
+{
+    sigjmp_buf again;
+    uint32_t seen;
+
+    if (!dq_split_any()) {
+        return qatomic_cmpxchg((uint32_t *)g2h_untagged(addr), old, new);
+    }
+    if (sigsetjmp(again, 0)) {
+        dq_split_leave();
+        dq_split_wait(addr >> DQ_PAGE_BITS);
+    }
+    dq_split_enter();
+    qatomic_set(&word_access, &again);
+    seen = qatomic_cmpxchg(word_at(addr), old, new);
+    qatomic_set(&word_access, NULL);
+    dq_split_leave();
+    return seen;
+}
