@@ -60,13 +60,13 @@ static void print_option(char letter, const char *word, const char *argument, co
     putchar('\n');
 }
 
-static void print_tunable(const struct dq_tunable *t)
+/* Behind its name, of which n characters were printed. */
+static void explain_tunable(const struct dq_tunable *t, int n)
 {
     char right[512];
-    int n = printf("  %s", t->name);
 
-    snprintf(right, sizeof(right), "%u to %u %s (default: %u): %s", t->least, t->most, t->unit,
-             t->standard, t->reason);
+    snprintf(right, sizeof(right), "%u to %u%s%s (default: %u): %s", t->least, t->most,
+             *t->unit ? " " : "", t->unit, t->standard, t->reason);
     print_wrapped(right, n);
     putchar('\n');
 }
@@ -92,11 +92,18 @@ void dq_help_print(void)
          "\n"
          "Tunables, set with -o NAME=VALUE:");
     for (const struct dq_tunable *t = dq_tunables; t->name; t++) {
-        print_tunable(t);
+        explain_tunable(t, printf("  %s", t->name));
     }
     puts("\n"
          "Exit status: the program's; 128+N if signal N ended it; 124 after --timeout; 125 if\n"
          "dqemu itself failed; 126 if PROGRAM cannot run here; 127 if there is no PROGRAM.");
+}
+
+void dq_help_tunables(const struct dq_config *config)
+{
+    for (const struct dq_tunable *t = dq_tunables; t->name; t++) {
+        explain_tunable(t, printf("%s=%u", t->name, dq_config_tuned(config, t->name)));
+    }
 }
 
 void dq_help_version(void)

@@ -183,6 +183,9 @@ static void set_option(struct parser *p, enum option option, const char *name, c
     case OPTION_VERBOSE:
         p->out->config.verbose = MIN(p->out->config.verbose + 1, 9);
         break;
+    case OPTION_PRINT_TUNABLES:
+        dq_help_tunables(&p->out->config);
+        exit(0);
     case OPTION_VERSION:
         dq_help_version();
         exit(0);

@@ -118,6 +118,24 @@ static int by_count(const void *a, const void *b)
     return x->address < y->address ? -1 : x->address > y->address;
 }
 
+/* A split page has two homes that tell of it: its own, and that of its parts. */
+static void add_page(GArray *all, const struct dq_page_report *page)
+{
+    for (guint i = 0; i < all->len; i++) {
+        struct dq_page_report *p = &g_array_index(all, struct dq_page_report, i);
+
+        if (p->address == page->address) {
+            p->home = page->asked > p->asked ? page->home : p->home;
+            p->asked += page->asked;
+            p->writes += page->writes;
+            p->nodes |= page->nodes;
+            p->split |= page->split;
+            return;
+        }
+    }
+    g_array_append_vals(all, page, 1);
+}
+
 unsigned dq_pages_collect(const struct dq_cluster *run,
                           struct dq_page_report pages[DQ_CONTROL_PAGES])
 {
@@ -135,8 +153,9 @@ unsigned dq_pages_collect(const struct dq_cluster *run,
                 .writes = (uint64_t)json_integer_value(json_object_get(p, "writes")),
                 .nodes = set_of(json_object_get(p, "nodes")),
                 .home = n,
+                .split = json_is_true(json_object_get(p, "split")),
             };
-            g_array_append_val(all, page);
+            add_page(all, &page);
         }
     }
     g_array_sort(all, by_count);

@@ -15,7 +15,8 @@ struct dq_page_report {
     uint64_t address;       /* the guest's */
     uint64_t asked, writes; /* requests to the home: all, and those for writing */
     uint64_t nodes;         /* who asked: a bit per node */
-    int home;
+    int home;   /* of the page, or of its parts where it was split, if they were asked for more */
+    bool split; /* at some time */
     char *what; /* symbols, or what kind of memory it is */
 };
 

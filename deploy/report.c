@@ -35,9 +35,9 @@ static json_t *page_object(const struct dq_page_report *page)
         json_array_append_new(nodes, json_integer(__builtin_ctzll(set)));
     }
     g_snprintf(address, sizeof(address), "0x%" PRIx64, page->address);
-    return json_pack("{s:s, s:I, s:I, s:o, s:i, s:s}", "address", address, "asked",
+    return json_pack("{s:s, s:I, s:I, s:o, s:i, s:b, s:s}", "address", address, "asked",
                      (json_int_t)page->asked, "writes", (json_int_t)page->writes, "nodes", nodes,
-                     "home", page->home, "what", page->what);
+                     "home", page->home, "split", page->split, "what", page->what);
 }
 
 static json_t *page_objects(const struct dq_cluster *run)
@@ -123,14 +123,15 @@ static void print_pages(const struct dq_cluster *run, FILE *file)
     unsigned count = dq_pages_collect(run, pages);
 
     if (count) {
-        fprintf(file, "\n%-18s %10s %10s  %-10s %s\n", "pages asked for most", "asked", "writes",
-                "nodes", "what");
+        fprintf(file, "\n%-18s %10s %10s  %-10s %-5s %s\n", "pages asked for most", "asked",
+                "writes", "nodes", "split", "what");
     }
     for (unsigned i = 0; i < count; i++) {
         char *nodes = node_list(pages[i].nodes);
 
-        fprintf(file, "0x%-18" PRIx64 " %10" PRIu64 " %10" PRIu64 "  %-10s %s\n", pages[i].address,
-                pages[i].asked, pages[i].writes, nodes, pages[i].what);
+        fprintf(file, "0x%-18" PRIx64 " %10" PRIu64 " %10" PRIu64 "  %-10s %-5s %s\n",
+                pages[i].address, pages[i].asked, pages[i].writes, nodes,
+                pages[i].split ? "yes" : "no", pages[i].what);
         g_free(nodes);
     }
     dq_pages_free(pages, count);
