@@ -80,13 +80,17 @@ expect "--version" 0 'dqemu-launch [0-9]*' '' --version
 expect "no trailing blanks in the help" 0 '*' '' --help
 check "indeed" test -z "$(grep ' $' out)"
 missing=
-mapfile -t words < <(grep -oE '^ +(-., )?--[a-z-]+|DQEMU_[A-Z_]+|^  [a-z_]+ ' out |
-    grep -oE '[A-Za-z][A-Za-z_-]+')
+mapfile -t words < <(grep -oE '^ +(-., )?--[a-z-]+|DQEMU_[A-Z_]+|^  [a-z_.]+ ' out |
+    grep -oE '[A-Za-z][A-Za-z_.-]+')
 check "the help names options, variables and tunables" test "${#words[@]}" -gt 25
 for word in "${words[@]}"; do
     sed 's/\\-/-/g' "$TOP/deploy/dqemu-launch.1" | grep -q -- "$word" || missing+=" $word"
 done
 check "the manual page names everything that the help names$missing" test -z "$missing"
+expect "--print-tunables" 0 'hold_us=100 *split.pages=512 *' '' --print-tunables
+expect "it shows what is set before it" 0 '*split.pages=7 *split.share=3 *' '' \
+    -o split.pages=7,split.share=3 --print-tunables
+expect "a name that is only like one" 125 '' 'dqemu: -o split_pages: no such tunable; *' -o split_pages=7 ./prog
 expect "-v says who the nodes are" 0 '' \
     '*node 1 is process * and listens on 127.0.0.1 port *node 1: words*' -v ./prog 1@run:log=words
 expect "without -v nothing of it" 0 '' '' ./prog 1@run:log=words

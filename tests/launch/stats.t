@@ -51,9 +51,10 @@ json "address, home, and who asked" '.pages[0] | .address == "0x500000" and .hom
     .nodes == [0, 2] and .writes == 9'
 json "a file without symbols" '.pages[0].what == "/no/file at 0x2000"'
 json "nothing is known" '.pages[1].what == "anonymous memory"'
+json "none of them was split" '[.pages[].split] | any | not'
 json "an area that has a name" '.pages[2].what == "[heap]"'
 launch -n 3 --stats ./prog 0@run:raw="$areas" "${asks[@]}"
-check "the same in the table" grep -qE '^0x500000 +9 +9 +0,2 +/no/file at 0x2000$' err
+check "the same in the table" grep -qE '^0x500000 +9 +9 +0,2 +no +/no/file at 0x2000$' err
 launch -n 3 --stats=stats.json ./prog
 json "no page was asked for twice" '.pages == []'
 

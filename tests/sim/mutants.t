@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# The simulator finds mistakes in the engine itself: each line below changes the engine's source
-# in one place, and some schedule must fail. A line that changes nothing is a failure too.
+# The simulators find mistakes in the engine itself, and in splitter and mover: each line below
+# changes their source in one place, and some schedule must fail. A line that changes nothing is a
+# failure too.
 #
 # SPDX-License-Identifier: GPL-2.0-or-later
 set -u
@@ -40,6 +41,24 @@ mutants=(
     "cache|a page that rests may still be written to|/^bool dq_cache_rest/,/^}/s/c->ops->make_readonly(c->ctx, page);//"
     "cache|a page that rests was not written to, as it says|s/ \&\& !dq_cache_is_rested(c, a->page)//"
     "cache|the timer is not set again|s/c->timer = 0;\$/(void)now;/"
+    "splitter|one node need not answer|s/if (!e->awaited) {/if (!(e->awaited \& ~UINT64_C(1))) {/"
+    "splitter|granules are opened before they have moved|s/move(s, e, DQ_SPLIT_OPEN);/tell(s, e, DQ_SPLIT_OPEN);/"
+    "splitter|the page is opened before it has moved|s/move(s, e, DQ_JOIN_OPEN);/tell(s, e, DQ_JOIN_OPEN);/"
+    "splitter|a refusal is not heeded|s/e->refused |= m->refused;//"
+    "splitter|a join that comes early is forgotten|/^void dq_splitter_join/,/^}/s/e->join = true;//"
+    "splitter|an exclusion forgets what is on the way|/^static bool join_excluded/,/^}/s/e->join = true;//"
+    "splitter|an exclusion does not wait|s/!join_excluded(s)) {/(join_excluded(s), true)) {/"
+    "splitter|excluded pages are split|s/is_excluded(s, page) ||//"
+    "splitter|two pages get one slot|s/if (s->slots.*== FREE) {/{/"
+    "splitter|a slot is used again at once|s/retire(s, e->slot);/s->slots[e->slot] = FREE;/"
+    "splitter|slots are used again when one node has answered|/^static int on_retired/,/^}/s/if (!s->retiring) {/{/"
+    "splitter|slots that retire later are used again with the others|s/change_slots(s, RETIRING, FREE);/& change_slots(s, RETIRED, FREE);/"
+    "splitter|slots that have been retired are not used again|s/change_slots(s, RETIRING, FREE);//"
+    "splitter|two pages get one place in the tables|s/s->taken.page % DQ_SPLIT_MOST. ||//"
+    "mover|what has left is not asked for again|/^void dq_mover_came/,/^}/s/go_on(m);/{ move_content(m); m->ops->moved(m->ctx, m); }/"
+    "mover|one granule is left behind|/^static void copy_granules/,/^}/s/unsigned i = 0/unsigned i = 1/"
+    "mover|granules lie at the wrong offset|s/DQ_PAGE_SIZE + i [*] size/DQ_PAGE_SIZE/"
+    "mover|the page itself is not asked for|/^static void go_on/,/^}/s/i <= granules(m)/i < granules(m)/;/^static bool has_all/,/^}/s/i <= granules(m)/i < granules(m)/"
 )
 
 echo "1..$((${#mutants[@]} + 1))"
@@ -47,10 +66,17 @@ cd "$root" || exit 1
 read -ra flags < <(pkg-config --cflags glib-2.0)
 read -ra libs < <(pkg-config --libs glib-2.0)
 flags+=(-std=gnu11 -O1 -w -I.)
-gcc "${flags[@]}" -c tests/sim/sim.c -o "$work/sim.o" || exit 1
-for f in dir cache; do
-    gcc "${flags[@]}" -c "dqemu/$f.c" -o "$work/$f.o" || exit 1
+for f in dqemu/{dir,cache,splitter,mover}.c tests/sim/{sim,split_sim}.c; do
+    gcc "${flags[@]}" -c "$f" -o "$work/$(basename "$f" .c).o" || exit 1
 done
+
+# The simulator that tests a file, and all that it is made of.
+parts_of() {
+    case $1 in
+        dir | cache) echo sim dir cache ;;
+        *) echo split_sim dir cache splitter mover ;;
+    esac
+}
 
 n=1
 report() {
@@ -58,21 +84,25 @@ report() {
     n=$((n + 1))
 }
 
-gcc "$work/sim.o" "$work/dir.o" "$work/cache.o" "${libs[@]}" -o "$work/sim" &&
-    timeout 60 "$work/sim" --seeds 1..5000 > "$work/out" 2>&1
+gcc "$work"/{sim,dir,cache}.o "${libs[@]}" -o "$work/sim" &&
+    gcc "$work"/{split_sim,dir,cache,splitter,mover}.o "${libs[@]}" -o "$work/split_sim" &&
+    timeout 60 "$work/sim" --seeds 1..5000 > "$work/out" 2>&1 &&
+    timeout 60 "$work/split_sim" --seeds 1..5000 > "$work/out" 2>&1
 report $? "no failure without a change"
 
 for mutant in "${mutants[@]}"; do
     IFS='|' read -r file what expression <<< "$mutant"
-    other=dir
-    [ "$file" = dir ] && other=cache
+    read -ra parts < <(parts_of "$file")
+    objects=("${parts[@]/#/$work/}")
+    objects=("${objects[@]/%/.o}")
+    objects=("${objects[@]/%\/$file.o/\/mutant.o}")
     sed "$expression" "dqemu/$file.c" > "$work/mutant.c"
     if cmp -s "dqemu/$file.c" "$work/mutant.c"; then
         report 1 "$what: the change does not apply any more"
         continue
     fi
     gcc "${flags[@]}" "$work/mutant.c" -c -o "$work/mutant.o" &&
-        gcc "$work/sim.o" "$work/mutant.o" "$work/$other.o" "${libs[@]}" -o "$work/mutant"
+        gcc "${objects[@]}" "${libs[@]}" -o "$work/mutant"
     built=$?
     timeout 60 "$work/mutant" --seeds 1..20000 > "$work/out" 2>&1
     status=$?
