@@ -17,12 +17,20 @@ struct pairs {
 
 static GHashTable *known; /* what was run -> struct pairs; kept until the end */
 
+static char *key_of_side(const struct side *s)
+{
+    return g_strdup_printf("%d %d %s %s %s", s->kind, s->nodes, s->options ? s->options : "-",
+                           s->args ? s->args : "-", s->cpu ? s->cpu : "-");
+}
+
 static char *key_of(const struct row *row, int pairs)
 {
-    return g_strdup_printf("%d %d/%d %s/%d %d %s %s %d", row->setup, row->ours.kind,
-                           row->ours.nodes, row->ours.args, row->ref.kind, row->ref.nodes,
-                           row->ref.args ? row->ref.args : "-", row->ref.cpu ? row->ref.cpu : "-",
-                           pairs);
+    char *ours = key_of_side(&row->ours), *ref = key_of_side(&row->ref);
+    char *key = g_strdup_printf("%d/%s/%s/%d", row->setup, ours, ref, pairs);
+
+    g_free(ref);
+    g_free(ours);
+    return key;
 }
 
 static enum outcome run_side(const struct bench *b, const struct row *row, const struct side *s,
@@ -100,6 +108,10 @@ static enum outcome missing(const char *metric, char **why)
 {
     if (g_str_has_prefix(metric, "messages_per_fault")) {
         *why = g_strdup("this build's --stats has no counter messages_out");
+        return OUTCOME_MISSING;
+    }
+    if (strcmp(metric, "shadow_pages") == 0) {
+        *why = g_strdup("this build's --stats has no counter shadow_pages");
         return OUTCOME_MISSING;
     }
     *why = g_strdup_printf("the run gave no number %s", metric);

@@ -92,7 +92,7 @@ static void add_node(metrics *m, int k, json_t *node)
 
 static void add_derived(metrics *m)
 {
-    double messages, reads, writes, ahead, local, asked;
+    double messages, reads, writes, ahead, local, asked, shadow;
 
     /* a page that was asked for ahead costs what a fault costs, and is none */
     if (metrics_get(m, "sum.messages_out", &messages) &&
@@ -104,6 +104,9 @@ static void add_derived(metrics *m)
         metrics_get(m, "node1.futex_remote", &asked) && local + asked > 0) {
         metrics_set(m, "futex_asked_share", asked / (local + asked));
         metrics_set(m, "futex_share_of_all", 1);
+    }
+    if (metrics_get(m, "sum.shadow_pages", &shadow)) {
+        metrics_set(m, "shadow_pages", shadow);
     }
 }
 

@@ -21,8 +21,8 @@ void metrics_add_lines(metrics *m, const char *text);
 bool metrics_add_json(metrics *m, const char *text);
 /*
  * The launcher's statistics: nodeK.COUNTER for each node, sum.COUNTER, and where the counters
- * exist messages_per_fault and futex_asked_share (node 1: of its futex calls, those that asked
- * the master). False if the file is none.
+ * exist messages_per_fault, futex_asked_share (node 1: of its futex calls, those that asked the
+ * master) and shadow_pages (the sum). False if the file is none.
  */
 bool metrics_add_stats(metrics *m, const char *path, int nodes);
 /* The table that tests/sim/scale prints: PATTERN_NODES_messages, _hops. */

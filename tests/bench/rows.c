@@ -10,6 +10,11 @@
 /* clang-format off */
 #define CLUSTER(n, words, number) \
     {.kind = SIDE_CLUSTER, .nodes = (n), .args = words, .metric = number}
+#define CLUSTER_AS(name, n, words, number) \
+    {.kind = SIDE_CLUSTER, .nodes = (n), .args = words, .metric = number, .label = name}
+#define UNSPLIT(n, words, number) \
+    {.kind = SIDE_CLUSTER, .nodes = (n), .options = "split.pages=0", .args = words, \
+     .metric = number, .label = "never split"}
 #define PLAIN(words, number) \
     {.kind = SIDE_PLAIN, .args = words, .metric = number, .label = "plain QEMU"}
 #define PLAIN_ON(which, words, number) \
@@ -40,6 +45,15 @@
 #define STREAM_ROW(kind, quick) \
     .ours = CLUSTER(2, "stream " kind " @4096 3", "stream_bytes_per_second"), \
     .ref = STREAM("@4096"), .at_least = true, .pairs = 5, .pairs_quick = (quick), .quick_size = 0.25
+
+/* Threads with words of their own in the same pages, a thread on each node; settled within 1 s. */
+#define WORDS(n, kind, pages) "words " kind " " #n " " #pages " 1000 @1000"
+#define WORDS_ROW(n, pages, quick) \
+    .ours = CLUSTER(n, WORDS(n, "shared", pages), "increments_per_second"), \
+    .ref = CLUSTER_AS("in pages of their own", n, WORDS(n, "padded", pages), \
+                      "increments_per_second"), \
+    .at_least = true, .goal = 0.9, .pairs = 3, .pairs_quick = (quick), .quick_size = 0.25
+#define RECORDS(kind) "records " kind " 2 64 64 1000 @1000"
 
 /* Every node writes to pages of all others; only the number of messages counts. */
 #define STORM(nodes, threads) \
@@ -146,6 +160,74 @@ const struct row rows[] = {
         .ours = CLUSTER(2, "touch @4096 5", "touch_ns"),
         .ref = PLAIN_ON("slave", "touch @4096 5", "touch_ns"),
         .goal = 1.5, .pairs = SAMPLES,
+    },
+    {
+        .name = "split-2", .operation = "own words in a page of 2 nodes: speed",
+        WORDS_ROW(2, 1, 1),
+    },
+    {
+        .name = "split-4", .operation = "own words in a page of 4 nodes: speed",
+        WORDS_ROW(4, 1, 0),
+    },
+    {
+        .name = "split-8", .operation = "own words in a page of 8 nodes: speed",
+        WORDS_ROW(8, 1, 0),
+    },
+    {
+        .name = "split-pages-16", .operation = "own words in 16 pages of 2 nodes: speed",
+        WORDS_ROW(2, 16, 0),
+    },
+    {
+        .name = "split-pages-256", .operation = "own words in 256 pages of 2 nodes: speed",
+        WORDS_ROW(2, 256, 1),
+    },
+    {
+        .name = "split-memory", .operation = "shadow pages of up to 256 split pages",
+        .ours = CLUSTER(2, WORDS(2, "shared", 256), "shadow_pages"),
+        .ref = CLUSTER_AS("pages", 2, WORDS(2, "padded", 256), "word_pages"),
+        .goal = 64, .pairs = FEW,
+    },
+    {
+        .name = "split-records", .operation = "records of 48 bytes, mixed owners: speed",
+        .ours = CLUSTER(2, RECORDS("mixed"), "updates_per_second"),
+        .ref = CLUSTER_AS("grouped by owner", 2, RECORDS("grouped"), "updates_per_second"),
+        .at_least = true, .goal = 0.5, .pairs = FEW,
+    },
+    {
+        .name = "split-records-gain", .operation = "records of 48 bytes: gain by splitting",
+        .ours = CLUSTER(2, RECORDS("mixed"), "updates_per_second"),
+        .ref = UNSPLIT(2, RECORDS("mixed"), "updates_per_second"),
+        .at_least = true, .goal = 1.0, .pairs = 5, .pairs_quick = 1, .quick_size = 0.25,
+    },
+    {
+        .name = "split-true", .operation = "2 nodes add to one word, per addition",
+        .ours = CLUSTER(2, "oneword 2 @30000000", "add_ns"),
+        .ref = UNSPLIT(2, "oneword 2 @30000000", "add_ns"),
+        .goal = 1.05, .pairs = SAMPLES,
+    },
+    {
+        .name = "split-phases", .operation = "own words, a reader of all, own words",
+        .ours = CLUSTER(2, "phases all 4 @8000000 @60000", "sequence_ns"),
+        .ref = SAME("alone_ns", "these phases alone"),
+        .goal = 1.15, .pairs = FEW,
+    },
+    {
+        .name = "split-idle-compute", .operation = "computing, 2 threads, nothing to split",
+        .ours = CLUSTER(2, "compute 2 @150000 300", "compute_ns"),
+        .ref = UNSPLIT(2, "compute 2 @150000 300", "compute_ns"),
+        .goal = 1.005, .pairs = 7, .pairs_quick = 0, .quick_size = 0.25,
+    },
+    {
+        .name = "split-idle-stream", .operation = "sequential read, nothing to split: speed",
+        .ours = CLUSTER(2, "stream forward @4096 3", "stream_bytes_per_second"),
+        .ref = UNSPLIT(2, "stream forward @4096 3", "stream_bytes_per_second"),
+        .at_least = true, .goal = 0.995, .pairs = 9, .pairs_quick = 0, .quick_size = 0.25,
+    },
+    {
+        .name = "split-access", .operation = "increment in a split page",
+        .ours = CLUSTER(2, "access 1000 @1000000", "redirected_ns"),
+        .ref = SAME("plain_ns", "in a page of its own"),
+        .goal = 2.5, .pairs = 5, .pairs_quick = 1, .quick_size = 0.25,
     },
     {
         .name = "syscall", .operation = "delegated getppid",

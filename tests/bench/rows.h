@@ -29,11 +29,12 @@ enum side_kind {
 /* One side of a comparison. Its metric's last part names the unit: _ns, _bytes_per_second, ... */
 struct side {
     enum side_kind kind;
-    int nodes;          /* of a cluster; copies */
-    const char *args;   /* words; the guest's name first; @N is N times the size in use */
-    const char *metric; /* which number of the run counts */
-    const char *label;  /* of a reference, in the table */
-    const char *cpu;    /* plain QEMU: "slave", "master" (that node's processor), NULL: all */
+    int nodes;           /* of a cluster; copies */
+    const char *options; /* of a cluster's launcher: tunables as -o takes them; NULL: none */
+    const char *args;    /* words; the guest's name first; @N is N times the size in use */
+    const char *metric;  /* which number of the run counts */
+    const char *label;   /* of a reference, in the table */
+    const char *cpu;     /* plain QEMU: "slave", "master" (that node's processor), NULL: all */
 };
 
 struct row {

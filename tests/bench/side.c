@@ -177,6 +177,10 @@ static GPtrArray *cluster_command(const struct bench *b, const struct side *s, c
         add(argv, "--addresses");
         g_ptr_array_add(argv, net_addresses(s->nodes));
     }
+    if (s->options) {
+        add(argv, "--option");
+        add(argv, s->options);
+    }
     add(argv, "--");
     add_guest(b, argv, s->args);
     g_ptr_array_add(argv, NULL);
