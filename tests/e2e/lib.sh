@@ -10,6 +10,7 @@
 #   DQEMU_TEST_NODES   the numbers of nodes to try                  ("1 2 3 4")
 #   DQEMU_TEST_GUESTS  run only these guests                        (all)
 #   DQEMU_TEST_JOBS    runs at a time                               (2)
+#   DQEMU_TEST_SPLIT   pages are split: on (as it comes), off, force (on)
 #
 # SPDX-License-Identifier: GPL-2.0-or-later
 
@@ -21,7 +22,9 @@ TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 : "${DQEMU_TIME_SCALE:=1}"
 : "${DQEMU_TEST_NODES:=1 2 3 4}"
 : "${DQEMU_TEST_JOBS:=2}"
+: "${DQEMU_TEST_SPLIT:=on}"
 export QEMU_PLAIN DQEMU_LAUNCH GUESTS DQEMU_TIME_SCALE DQEMU_TEST_NODES DQEMU_TEST_JOBS
+export DQEMU_TEST_SPLIT
 
 # glibc loads its unwinder from a file when a first thread ends. A guest that closes every descriptor
 # closes that one too, and plain QEMU dies of SIGBUS. So the unwinder is there from the start.
@@ -41,6 +44,14 @@ bail_out() { # REASON: nothing can be tested
     echo "Bail out! $*"
     exit 1
 }
+
+# shellcheck disable=SC2034 # for those who source this
+case $DQEMU_TEST_SPLIT in
+on) SPLIT_OPTIONS=() ;;
+off) SPLIT_OPTIONS=(-o split.pages=0) ;;
+force) SPLIT_OPTIONS=(-o split.force=1) ;;
+*) bail_out "DQEMU_TEST_SPLIT is on, off or force, not $DQEMU_TEST_SPLIT" ;;
+esac
 
 need_build() {
     [ -x "$DQEMU_LAUNCH" ] || bail_out "$DQEMU_LAUNCH is missing: run make"

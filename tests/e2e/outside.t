@@ -74,6 +74,23 @@ for guest in hot_pages hot_pages_pie; do
     fi
 done
 
+# A page that nodes write in different parts is split, and the statistics say so.
+splits() { # NAME JQ-CONDITION OPTION...
+    local name=$1 condition=$2
+    shift 2
+    if run_marked $mark 20 "$DQEMU_LAUNCH" -n 2 --stats=stats "$@" -- "$GUESTS/false_shared" \
+        </dev/null >out 2>err && jq -e "(.pages[] | select(.what | test(\"falsely_shared\"))) as \$page |
+            (.nodes | map(.redirected) | add) as \$redirected | $condition" stats >/dev/null; then
+        pass "$name"
+    else
+        { jq -c '.pages[], .nodes[]' stats; cat err; } | fail "$name"
+    fi
+}
+splits "a falsely shared page is split, and named" \
+    "\$page.split and \$page.nodes == [0, 1] and .nodes[0].splits >= 1 and .nodes[0].shadow_pages >= 2"
+splits "redirected accesses are counted on demand" "\$page.split and \$redirected > 10000" -o split.count=1
+splits "split.pages=0 splits nothing" "(\$page.split | not) and .nodes[0].splits == 0" -o split.pages=0
+
 # Pages that another node reads one by one rest; those that are written to again are missed.
 rests() { # JQ-CONDITION OPTION...
     local condition=$1

@@ -1,7 +1,9 @@
 #!/bin/bash
-# TAP for one folder of guests: each on every number of nodes, against plain QEMU.
+# TAP for folders of guests: each guest on every number of nodes, against plain QEMU.
 #
-#   run_group.sh GROUP
+#   run_group.sh [--split MODES] GROUP...
+#
+# MODES are those of DQEMU_TEST_SPLIT, which is the default, with commas between them.
 #
 # SPDX-License-Identifier: GPL-2.0-or-later
 set -u
@@ -9,36 +11,49 @@ set -u
 . "$(dirname "$0")/lib.sh"
 need_build
 
-group=$1
-jobs=()
-for source in "$TOP/tests/guests/$group"/*.c; do
-    [ -f "$source" ] || continue
+modes=$DQEMU_TEST_SPLIT
+if [ "${1:-}" = --split ]; then
+    modes=$2
+    shift 2
+fi
+
+jobs=() titles=()
+add_guest() { # SOURCE
+    local source=$1 name n mode
     name=$(basename "$source" .c)
     case " ${DQEMU_TEST_GUESTS:-$name} " in
     *" $name "*) ;;
-    *) continue ;;
+    *) return ;;
     esac
-    for n in $DQEMU_TEST_NODES; do
-        jobs+=("$source" "$n" "$SCRATCH/$name.$n")
+    for mode in ${modes//,/ }; do
+        for n in $DQEMU_TEST_NODES; do
+            jobs+=("DQEMU_TEST_SPLIT=$mode" "$TOP/tests/e2e/run_guest.sh"
+                "$source" "$n" "$SCRATCH/$name.$n.$mode")
+            titles+=("$name on $(plural "$n" node)$([ "$mode" = on ] || echo ", split $mode")")
+        done
+    done
+}
+
+for group in "$@"; do
+    for source in "$TOP/tests/guests/$group"/*.c; do
+        [ ! -f "$source" ] || add_guest "$source"
     done
 done
-if [ ${#jobs[@]} = 0 ]; then
+if [ ${#titles[@]} = 0 ]; then
     echo "1..0 # SKIP no guest of this group was asked for"
     exit 0
 fi
-echo "1..$((${#jobs[@]} / 3))"
+echo "1..${#titles[@]}"
 
 # A run that fails says so in its verdict; xargs' own status would only repeat it.
-printf '%s\0' "${jobs[@]}" |
-    xargs -0 -n 3 -P "$DQEMU_TEST_JOBS" "$TOP/tests/e2e/run_guest.sh" >/dev/null
+printf '%s\0' "${jobs[@]}" | xargs -0 -n 5 -P "$DQEMU_TEST_JOBS" env >/dev/null
 
-for ((i = 0; i < ${#jobs[@]}; i += 3)); do
-    title="$(basename "${jobs[i]}" .c) on $(plural "${jobs[i + 1]}" node)"
-    verdict=${jobs[i + 2]}
+for ((i = 0; i < ${#titles[@]}; i++)); do
+    verdict=${jobs[5 * i + 4]}
     if [ "$(head -n 1 "$verdict" 2>/dev/null)" = ok ]; then
-        pass "$title"
+        pass "${titles[i]}"
     else
-        fail "$title" < <(tail -n +2 "$verdict" 2>/dev/null || echo "the run left no verdict")
+        fail "${titles[i]}" < <(tail -n +2 "$verdict" 2>/dev/null || echo "the run left no verdict")
     fi
 done
 [ $failed = 0 ]

@@ -4,11 +4,12 @@
 #   run_guest.sh SOURCE N [VERDICT]
 #
 # The guest's source says what to expect, in a line of its own, all words optional:
-#   /* dqemu: remote=4 timeout=20 status=0 */
+#   /* dqemu: remote=4 timeout=20 status=0 splits=1 */
 # remote   with N > 1, at least so many threads ran on other nodes than 0 (default 0), on as many
 #          different nodes as that allows
 # timeout  seconds for one run (default 20)
 # status   the exit status (default 0)
+# splits   with N > 1 and DQEMU_TEST_SPLIT=force, at least so many pages were split (default 0)
 #
 # Writes a diagnosis to stdout, empty when all is well; exits with 0 or 1. VERDICT is a file that
 # gets "ok" or "not ok" as its first line and the diagnosis below.
@@ -21,13 +22,14 @@ set -u
 source=$1 nodes=$2 verdict=${3:-}
 name=$(basename "$source" .c)
 guest=$GUESTS/$name
-remote=0 timeout=20 status=0
+remote=0 timeout=20 status=0 splits=0
 read -ra words < <(sed -n 's,^/\* dqemu: \(.*\) \*/$,\1,p' "$source")
 for word in "${words[@]}"; do
     case $word in
     remote=*) remote=${word#*=} ;;
     timeout=*) timeout=${word#*=} ;;
     status=*) status=${word#*=} ;;
+    splits=*) splits=${word#*=} ;;
     *) echo "unknown expectation in $source: $word"; exit 1 ;;
     esac
 done
@@ -38,6 +40,21 @@ first_lines() { # FILE TITLE
     head -n 20 "$1" | sed 's/^/  /'
 }
 
+# Pages were split where that was forced, and none where it was off.
+check_splits() {
+    local sum
+    # Without statistics there is another diagnosis.
+    sum=$(jq -e '[.nodes[].splits // 0] | add' "$SCRATCH/stats" 2>/dev/null) || return 0
+    if [ "$DQEMU_TEST_SPLIT" = off ] && [ "$sum" != 0 ]; then
+        echo "pages were split although splitting is off: $sum"
+        return 1
+    fi
+    if [ "$DQEMU_TEST_SPLIT" = force ] && [ "$nodes" -gt 1 ] && [ "$sum" -lt "$splits" ]; then
+        echo "pages were not split: $sum, not at least $splits"
+        return 1
+    fi
+}
+
 compare() {
     local bad=0 mark="$$-$name-$nodes" plain_status dqemu_status
     [ -x "$guest" ] || { echo "$guest is missing: run make guests"; return 1; }
@@ -46,7 +63,7 @@ compare() {
         </dev/null >"$SCRATCH/plain.out" 2>"$SCRATCH/plain.err"
     plain_status=$?
     run_marked "$mark" "$timeout" \
-        "$DQEMU_LAUNCH" -n "$nodes" --stats="$SCRATCH/stats" -- "$guest" \
+        "$DQEMU_LAUNCH" -n "$nodes" "${SPLIT_OPTIONS[@]}" --stats="$SCRATCH/stats" -- "$guest" \
         </dev/null >"$SCRATCH/out" 2>"$SCRATCH/err"
     dqemu_status=$?
 
@@ -78,6 +95,7 @@ compare() {
         echo "threads did not run where they should: at least $remote on other nodes than 0"
         bad=1
     fi
+    check_splits || bad=1
     if [ $bad != 0 ]; then
         first_lines "$SCRATCH/err" "stderr"
         jq -c '.nodes[]' "$SCRATCH/stats" 2>/dev/null | sed 's/^/  /'
