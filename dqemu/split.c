@@ -386,6 +386,7 @@ static void apply(const struct dq_msg_split *m, struct dq_msg_split *done)
 {
     unsigned i = m->page % DQ_SPLIT_MOST, count = DQ_PAGE_SIZE >> m->shift;
     uint64_t first = shadow + (uint64_t)m->slot * DQ_SPLIT_GRANULES;
+    bool none;
 
     switch (m->op) {
     case DQ_SPLIT_CLOSE:
@@ -408,10 +409,11 @@ static void apply(const struct dq_msg_split *m, struct dq_msg_split *done)
     case DQ_JOIN_OPEN:
         host->open_page(m->page);
         STORE(closed[i], 0);
-        if (__atomic_sub_fetch(&dq_split_count, 1, __ATOMIC_SEQ_CST) == 0) {
-            host->forget_all();
-        }
+        none = __atomic_sub_fetch(&dq_split_count, 1, __ATOMIC_SEQ_CST) == 0;
         tell_change();
+        if (none) {
+            host->forget_all(); /* afterwards: who waits may have a lock that it needs */
+        }
         break;
     }
 }

@@ -60,6 +60,9 @@ void dq_fork_end(bool child);
 bool dq_split_fault(CPUState *cpu, abi_ptr addr, bool is_write, uintptr_t pc, bool unwinds,
                     const sigset_t *mask);
 
+/* elf_core_dump(), before any lock: no page is split any more, so that the kernel can write all. */
+void dq_core_dump(void);
+
 /* ------------------------------------------------------------------ system calls */
 
 /*

@@ -357,6 +357,15 @@ void dq_exit(void)
     dq_report();
 }
 
+/* The process is about to die: the turn is not given back. */
+void dq_core_dump(void)
+{
+    if (dq_config.nodes > 1 && dq_engaged && !dq_on_slave()) {
+        dq_map_begin();
+        dq_split_exclude(0, dq_split_shadow());
+    }
+}
+
 /* ---------------------------------------------------------------- fork */
 
 /*

@@ -54,34 +54,34 @@ static void host_protect(uint64_t page, unsigned count, int prot)
     }
 }
 
-/* Data that threads may write, of the guest's own: not code, nor memory that others see. */
+/*
+ * Data that threads may write, of the guest's own: not code, nor memory that others see.
+ *
+ * mmap_lock is not needed here, and must not be: a thread that has it may touch a split page (a
+ * debugger's access does), and then waits for the page to be joined. Nobody else changes how such a page is mapped
+ * meanwhile: map calls exclude it (on the master) or are made by this thread, the worker (elsewhere), and QEMU
+ * protects pages only for the code in them, which these have not.
+ */
 static bool close_page(uint64_t page)
 {
     const int data = PAGE_VALID | PAGE_READ | PAGE_WRITE;
-    int flags;
-    bool is_data;
+    int flags = page_get_flags(page << DQ_PAGE_BITS);
 
-    mmap_lock();
-    flags = page_get_flags(page << DQ_PAGE_BITS);
-    is_data = (flags & data) == data && !(flags & (PAGE_EXEC | DQ_PAGE_FOREIGN)) &&
-              !dq_arch_page_is_masters(flags);
-    if (is_data) {
-        host_protect(page, 1, PROT_NONE);
+    if ((flags & data) != data || (flags & (PAGE_EXEC | DQ_PAGE_FOREIGN)) ||
+        dq_arch_page_is_masters(flags)) {
+        return false;
     }
-    mmap_unlock();
-    return is_data;
+    host_protect(page, 1, PROT_NONE);
+    return true;
 }
 
 static void open_page(uint64_t page)
 {
-    int flags;
+    int flags = page_get_flags(page << DQ_PAGE_BITS);
 
-    mmap_lock();
-    flags = page_get_flags(page << DQ_PAGE_BITS);
     host_protect(page, 1,
                  (flags & (PAGE_READ | PAGE_EXEC) ? PROT_READ : 0) |
                      (flags & PAGE_WRITE ? PROT_WRITE : 0));
-    mmap_unlock();
 }
 
 static void close_shadow(uint64_t page, unsigned count)
