@@ -372,20 +372,31 @@ void dq_split_unpin(void)
 
 /* ------------------------------------------------------------- the master's messages */
 
+static uint64_t first_of_slot(const struct dq_msg_split *m)
+{
+    return shadow + (uint64_t)m->slot * DQ_SPLIT_GRANULES;
+}
+
+/*
+ * The shadow pages are opened here already, since the host may have no room for the mapping, and now the
+ * node may refuse. Nobody knows an address in the slot: it was retired.
+ */
 static void close_page(const struct dq_msg_split *m, struct dq_msg_split *done)
 {
     __atomic_fetch_add(&dq_split_count, 1, __ATOMIC_SEQ_CST);
     STORE(slot_opened[m->slot], false);
     STORE(slot_pages[m->slot], m->page);
     STORE(closed[m->page % DQ_SPLIT_MOST], m->page + 1);
-    done->refused = is_pinned(m->page) || !host->close_page(m->page);
+    done->refused = is_pinned(m->page) ||
+                    !host->open_shadow(first_of_slot(m), DQ_PAGE_SIZE >> m->shift) ||
+                    !host->close_page(m->page);
 }
 
 /* On the worker. Nobody can have the page's place in the table but it: the splitter sees to that. */
 static void apply(const struct dq_msg_split *m, struct dq_msg_split *done)
 {
     unsigned i = m->page % DQ_SPLIT_MOST, count = DQ_PAGE_SIZE >> m->shift;
-    uint64_t first = shadow + (uint64_t)m->slot * DQ_SPLIT_GRANULES;
+    uint64_t first = first_of_slot(m);
     bool none;
 
     switch (m->op) {
@@ -393,7 +404,6 @@ static void apply(const struct dq_msg_split *m, struct dq_msg_split *done)
         close_page(m, done);
         break;
     case DQ_SPLIT_OPEN:
-        host->open_shadow(first, count);
         STORE(slot_opened[m->slot], true);
         STORE(table[i], m->page << 32 | m->slot << SLOT_BIT | m->shift);
         set_deltas(m, true);
@@ -407,6 +417,7 @@ static void apply(const struct dq_msg_split *m, struct dq_msg_split *done)
         host->close_shadow(first, count);
         break;
     case DQ_JOIN_OPEN:
+        host->close_shadow(first, count); /* after a refusal it is still open */
         host->open_page(m->page);
         STORE(closed[i], 0);
         none = __atomic_sub_fetch(&dq_split_count, 1, __ATOMIC_SEQ_CST) == 0;

@@ -27,11 +27,12 @@
 
 /* What the host maps. On the worker. */
 struct dq_split_ops {
-    /* No access to the page from now on. False: it is not plain data, and is left as it is. */
+    /* No access to the page from now on. False: it is not plain data, or the host has no room for the
+     * mapping; it is left as it is. */
     bool (*close_page)(uint64_t page);
     void (*open_page)(uint64_t page); /* as the guest's map says */
     void (*close_shadow)(uint64_t page, unsigned count);
-    void (*open_shadow)(uint64_t page, unsigned count);
+    bool (*open_shadow)(uint64_t page, unsigned count); /* false: the host has no room for it */
     /* Translated code forgets addresses of slots that are in no use; threads that run it leave soon. */
     void (*forget_addresses)(void);
     void (*forget_all)(void); /* nothing is split: code that was made for split pages goes */

@@ -43,11 +43,16 @@
 
 #define SHADOW_BYTES (DQ_SHADOW_PAGES << DQ_PAGE_BITS)
 
-static void host_protect(uint64_t page, unsigned count, int prot)
+static bool can_protect(uint64_t page, unsigned count, int prot)
 {
-    if (mprotect(g2h_untagged(page << DQ_PAGE_BITS), (size_t)count << DQ_PAGE_BITS, prot)) {
+    return mprotect(g2h_untagged(page << DQ_PAGE_BITS), (size_t)count << DQ_PAGE_BITS, prot) == 0;
+}
+
+static void must_protect(uint64_t page, unsigned count, int prot)
+{
+    if (!can_protect(page, count, prot)) {
         dq_control_error(125,
-                         "node %d: cannot split a page: %s; raise vm.max_map_count, or set "
+                         "node %d: cannot join a split page: %s; raise vm.max_map_count, or set "
                          "-o split.pages to less",
                          dq_config.node, strerror(errno));
         _exit(125);
@@ -58,9 +63,9 @@ static void host_protect(uint64_t page, unsigned count, int prot)
  * Data that threads may write, of the guest's own: not code, nor memory that others see.
  *
  * mmap_lock is not needed here, and must not be: a thread that has it may touch a split page (a
- * debugger's access does), and then waits for the page to be joined. Nobody else changes how such a page is mapped
- * meanwhile: map calls exclude it (on the master) or are made by this thread, the worker (elsewhere), and QEMU
- * protects pages only for the code in them, which these have not.
+ * debugger's access does), and then waits for the page to be joined. Nobody else changes how such a
+ * page is mapped meanwhile: map calls exclude it (on the master) or are made by this thread, the worker
+ * (elsewhere), and QEMU protects pages only for the code in them, which these have not.
  */
 static bool close_page(uint64_t page)
 {
@@ -71,27 +76,26 @@ static bool close_page(uint64_t page)
         dq_arch_page_is_masters(flags)) {
         return false;
     }
-    host_protect(page, 1, PROT_NONE);
-    return true;
+    return can_protect(page, 1, PROT_NONE);
 }
 
 static void open_page(uint64_t page)
 {
     int flags = page_get_flags(page << DQ_PAGE_BITS);
 
-    host_protect(page, 1,
+    must_protect(page, 1,
                  (flags & (PAGE_READ | PAGE_EXEC) ? PROT_READ : 0) |
                      (flags & PAGE_WRITE ? PROT_WRITE : 0));
 }
 
 static void close_shadow(uint64_t page, unsigned count)
 {
-    host_protect(page, count, PROT_NONE);
+    must_protect(page, count, PROT_NONE);
 }
 
-static void open_shadow(uint64_t page, unsigned count)
+static bool open_shadow(uint64_t page, unsigned count)
 {
-    host_protect(page, count, PROT_READ | PROT_WRITE);
+    return can_protect(page, count, PROT_READ | PROT_WRITE);
 }
 
 static void forget_addresses(void);
