@@ -33,8 +33,8 @@
  * for reading; the first write makes it Exclusive without a message. (After Cox and Fowler,
  * "Adaptive cache coherency for detecting migratory shared data", ISCA 1993.)
  *
- * A node that has seen a page written to after each of its last moves takes it as Exclusive at once,
- * but for every ninth time, when it looks again.
+ * A node that has seen a page written to after each of its last moves takes it as Exclusive at
+ * once, but for every ninth time, when it looks again.
  *
  * A node may also make an Exclusive page Clean by itself (it rests): its threads have done with
  * it, as it seems, and who reads it next need not wait for the write protection. The home sees no
@@ -84,8 +84,8 @@ struct dq_dir *dq_dir_new(int node, int nodes, unsigned run_pages, const struct 
 void dq_dir_free(struct dq_dir *d);
 
 /*
- * GET_S, GET_X, DONE, RACK of one page from node `from`. -EPROTO if no such message can come now or the
- * page is not homed here: the caller ends the peer; the state is unchanged.
+ * GET_S, GET_X, DONE, RACK of one page from node `from`. -EPROTO if no such message can come now or
+ * the page is not homed here: the caller ends the peer; the state is unchanged.
  */
 int dq_dir_message(struct dq_dir *d, int from, unsigned type, const struct dq_msg_page *m);
 

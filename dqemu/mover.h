@@ -1,6 +1,6 @@
 /*
- * The mover: brings the content of a page that is being split onto its shadow pages, or back. Pure, on
- * the loop of node 0; beside the splitter (splitter.h), which says when.
+ * The mover: brings the content of a page that is being split onto its shadow pages, or back. Pure,
+ * on the loop of node 0; beside the splitter (splitter.h), which says when.
  *
  * It asks for the page and all shadow pages of the slot, to write, as any thread would, and begins
  * again with those that have left meanwhile (a request that was made before the page was closed may

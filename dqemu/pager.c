@@ -26,8 +26,9 @@
 struct dq_pager dq_pager = {.timer = -1};
 
 /*
- * Where in a page a thread of this node has faulted last: its home would like to know. Who asks for the page
- * ahead of a thread knows no better. Two pages that meet in one place: the older is forgotten.
+ * Where in a page a thread of this node has faulted last: its home would like to know. Who asks for
+ * the page ahead of a thread knows no better. Two pages that meet in one place: the older is
+ * forgotten.
  */
 #define FAULT_PLACES 4096u
 static struct fault_place {

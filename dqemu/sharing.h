@@ -1,17 +1,17 @@
 /*
- * Which pages should be split, and which joined again: what their homes make of the requests that they
- * see. Pure; on the loop. It only advises: the splitter decides (splitter.h), and may say no.
+ * Which pages should be split, and which joined again: what their homes make of the requests that
+ * they see. Pure; on the loop. It only advises: the splitter decides (splitter.h), and may say no.
  *
- * A page: its latest requests, each with the node, the byte that was wanted and whether for writing, are
- * looked at as they would be with granules of each size. A request would remain if, since the same node
- * asked for the same granule before, another node did, and either was for writing. If more remain for the
- * page as it is than the share allows, the largest granules of which few enough remain are advised
- * (tunables split.window, split.period_ms, split.share).
+ * A page: its latest requests, each with the node, the byte that was wanted and whether for
+ * writing, are looked at as they would be with granules of each size. A request would remain if,
+ * since the same node asked for the same granule before, another node did, and either was for
+ * writing. If more remain for the page as it is than the share allows, the largest granules of
+ * which few enough remain are advised (tunables split.window, split.period_ms, split.share).
  *
- * A slot of shadow pages: join it if one node has all parts that anybody asked for, and this stays so
- * for a while (split.idle_ms): the others have done with it. Or if nodes take its parts from each other
- * as often as they would take the page (split.take_us): the parts are shared themselves, or nodes go
- * through all of them, and one request would do where many are made.
+ * A slot of shadow pages: join it if one node has all parts that anybody asked for, and this stays
+ * so for a while (split.idle_ms): the others have done with it. Or if nodes take its parts from
+ * each other as often as they would take the page (split.take_us): the parts are shared themselves,
+ * or nodes go through all of them, and one request would do where many are made.
  *
  * Times are nanoseconds of one monotonic clock.
  *

@@ -1,8 +1,8 @@
 /*
  * Split pages on a node: see split.h.
  *
- * The words of the table, the count and `changes` are atomic and read by all threads. The worker alone
- * writes them. Everything of splitter, mover and sharing is the loop's.
+ * The words of the table, the count and `changes` are atomic and read by all threads. The worker
+ * alone writes them. Everything of splitter, mover and sharing is the loop's.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -26,8 +26,9 @@
 #include "dqemu/uffd.h"
 
 /*
- * Entry page % DQ_SPLIT_MOST is a word with the page's number in its upper half if that page is split, else
- * NONE. In the lower half: the slot << SLOT_BIT, and the granules' size as a power of two.
+ * Entry page % DQ_SPLIT_MOST is a word with the page's number in its upper half if that page is
+ * split, else NONE. In the lower half: the slot << SLOT_BIT, and the granules' size as a power of
+ * two.
  */
 static uint64_t table[DQ_SPLIT_MOST];
 #define SLOT_BIT 18 /* so that word & SLOT_MASK is the distance of the slot in bytes */
@@ -61,8 +62,8 @@ static bool is_of(uint64_t word, uint64_t page)
 }
 
 /*
- * The worker sets one of the two places before it clears the other. So a page for which both are clear
- * was open at some moment, unless `closed` was set between the first look and the last.
+ * The worker sets one of the two places before it clears the other. So a page for which both are
+ * clear was open at some moment, unless `closed` was set between the first look and the last.
  */
 enum dq_split_state dq_split_state(uint64_t page)
 {
@@ -196,8 +197,8 @@ static struct {
 /* ------------------------------------------------------------- threads */
 
 /*
- * A thread notes what it pins, and then looks whether it is split; the worker closes a page, and then
- * looks whether it is pinned. One of them sees the other.
+ * A thread notes what it pins, and then looks whether it is split; the worker closes a page, and
+ * then looks whether it is pinned. One of them sees the other.
  */
 #define MOST_PINS 16u
 
@@ -378,8 +379,8 @@ static uint64_t first_of_slot(const struct dq_msg_split *m)
 }
 
 /*
- * The shadow pages are opened here already, since the host may have no room for the mapping, and now the
- * node may refuse. Nobody knows an address in the slot: it was retired.
+ * The shadow pages are opened here already, since the host may have no room for the mapping, and
+ * now the node may refuse. Nobody knows an address in the slot: it was retired.
  */
 static void close_page(const struct dq_msg_split *m, struct dq_msg_split *done)
 {
@@ -560,8 +561,8 @@ static struct {
 } master;
 
 /*
- * A map call that finds no page split, or on the way, does not ask the loop: it sets `excluding` and
- * looks at `coordinated`; the loop counts there first, and then looks at `excluding`.
+ * A map call that finds no page split, or on the way, does not ask the loop: it sets `excluding`
+ * and looks at `coordinated`; the loop counts there first, and then looks at `excluding`.
  */
 static unsigned coordinated; /* pages of the splitter */
 static bool excluding;       /* a map call is under way */

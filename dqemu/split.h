@@ -1,12 +1,13 @@
 /*
- * Split pages on a node: which pages are split, and where their granules are; on the master also the
- * splitter (splitter.h), on every home the advice when to split (sharing.h).
+ * Split pages on a node: which pages are split, and where their granules are; on the master also
+ * the splitter (splitter.h), on every home the advice when to split (sharing.h).
  *
- * Two places per page in a table that every thread reads without a lock: a page is *open* (an ordinary
- * page), *closed* (on the way from or to being split: nobody may access it) or *split* (accesses go to
- * the shadow page of the granule). The worker changes it, in the order of the master's messages, and
- * of the map's. What the host maps follows: a page that is not open, and shadow pages that are not in
- * use, cannot be accessed, so an access that looked at the table too early traps.
+ * Two places per page in a table that every thread reads without a lock: a page is *open* (an
+ * ordinary page), *closed* (on the way from or to being split: nobody may access it) or *split*
+ * (accesses go to the shadow page of the granule). The worker changes it, in the order of the
+ * master's messages, and of the map's. What the host maps follows: a page that is not open, and
+ * shadow pages that are not in use, cannot be accessed, so an access that looked at the table too
+ * early traps.
  *
  * Addresses are guest addresses; shadow pages have such, too, above all that the guest can map.
  *
@@ -39,17 +40,18 @@ struct dq_split_ops {
 };
 
 /*
- * The shadow pages are the DQ_SHADOW_PAGES from `shadow` on, and under the pager. Once per node, before
- * it has threads that share memory with others. Nothing is split without it.
+ * The shadow pages are the DQ_SHADOW_PAGES from `shadow` on, and under the pager. Once per node,
+ * before it has threads that share memory with others. Nothing is split without it.
  */
 void dq_split_open(uint64_t shadow, const struct dq_split_ops *ops);
 
 /* ------------------------------------------------ the table; any thread, never blocks */
 
 /*
- * What translated code looks at: for each line of the smallest granule's size, of all memory that the
- * guest can map, what to add to an address in it; 0 if its page is not split. Thinly populated: a page
- * of this table has memory once one of its 512 lines has been split. It changes line by line.
+ * What translated code looks at: for each line of the smallest granule's size, of all memory that
+ * the guest can map, what to add to an address in it; 0 if its page is not split. Thinly populated:
+ * a page of this table has memory once one of its 512 lines has been split. It changes line by
+ * line.
  */
 #define DQ_SPLIT_LINE (1u << DQ_SPLIT_LEAST_SHIFT)
 const uint64_t *dq_split_deltas(void);
@@ -68,8 +70,9 @@ enum dq_split_state { DQ_PAGE_IS_OPEN, DQ_PAGE_IS_CLOSED, DQ_PAGE_IS_SPLIT };
 enum dq_split_state dq_split_state(uint64_t page);
 
 /*
- * Where the access goes: `addr` itself if its page is not split; the place on the shadow page. *crosses: it
- * touches more than one granule, or goes from or to another page, and has to be done in parts.
+ * Where the access goes: `addr` itself if its page is not split; the place on the shadow page.
+ * *crosses: it touches more than one granule, or goes from or to another page, and has to be done
+ * in parts.
  */
 uint64_t dq_split_redirect(uint64_t addr, unsigned size, bool *crosses);
 
@@ -84,8 +87,8 @@ bool dq_split_was_split(uint64_t page);
 
 /*
  * Threads that look up where a granule is, and then go there. *running: the calling thread may be
- * between the two (for as long as the thread lives); it says dq_split_passed() now and then, when it is
- * not. Others stand between dq_split_enter() and dq_split_leave(). None of these block.
+ * between the two (for as long as the thread lives); it says dq_split_passed() now and then, when
+ * it is not. Others stand between dq_split_enter() and dq_split_leave(). None of these block.
  */
 void dq_split_register(const bool *running);
 void dq_split_passed(void);
@@ -100,15 +103,15 @@ void dq_split_wait(uint64_t page);
 void dq_split_join(uint64_t page);
 
 /*
- * The kernel is going to access this memory: its pages are joined, and are not split until this thread
- * calls dq_split_unpin(). Not for long on pages that are split often: they cannot be.
+ * The kernel is going to access this memory: its pages are joined, and are not split until this
+ * thread calls dq_split_unpin(). Not for long on pages that are split often: they cannot be.
  */
 void dq_split_pin(uint64_t addr, uint64_t length);
 void dq_split_unpin(void); /* all of this thread; does not block */
 
 /*
- * Before the memory map of a range changes: see splitter.h. Node 0, by one thread at a time (who has
- * the turn); ranges add up until dq_split_include().
+ * Before the memory map of a range changes: see splitter.h. Node 0, by one thread at a time (who
+ * has the turn); ranges add up until dq_split_include().
  */
 void dq_split_exclude(uint64_t page, uint64_t count);
 void dq_split_include(void);

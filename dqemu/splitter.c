@@ -1,8 +1,8 @@
 /*
  * The splitter: see splitter.h for the table.
  *
- * Entries stand in a hash table for as long as a page is split or on the way. Pages that were joined
- * lately are remembered, with the time until which they are left alone.
+ * Entries stand in a hash table for as long as a page is split or on the way. Pages that were
+ * joined lately are remembered, with the time until which they are left alone.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

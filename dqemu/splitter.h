@@ -24,21 +24,21 @@
  *  opening  | the last SPLIT_DONE       | the slot is retired                     | none
  *
  * (opening the page ends in none, opening the granules in split.) A join that is asked for earlier
- * waits until the page is split. A node refuses to close a page that it needs as it is: a system call
- * has a buffer there, or it is not ordinary data (mapped executable, or not at all).
+ * waits until the page is split. A node refuses to close a page that it needs as it is: a system
+ * call has a buffer there, or it is not ordinary data (mapped executable, or not at all).
  *
- * Why it is right: a node answers SPLIT_CLOSE (JOIN_CLOSE) when its threads cannot reach the page (the
- * granules) any more, and reaches the granules (the page) only after SPLIT_OPEN (JOIN_OPEN), which comes
- * after all nodes have answered and the content has moved: so no access meets an old place after
- * another has met the new one, and the copy sees every write that was done before. A request that a
- * node has made before it closed may still be served later and move a page that nobody can access
- * around: therefore the move begins again until it has all pages at the same moment.
- * proto/model/split.pml checks this, with an unmapping beside it.
+ * Why it is right: a node answers SPLIT_CLOSE (JOIN_CLOSE) when its threads cannot reach the page
+ * (the granules) any more, and reaches the granules (the page) only after SPLIT_OPEN (JOIN_OPEN),
+ * which comes after all nodes have answered and the content has moved: so no access meets an old
+ * place after another has met the new one, and the copy sees every write that was done before. A
+ * request that a node has made before it closed may still be served later and move a page that
+ * nobody can access around: therefore the move begins again until it has all pages at the same
+ * moment. proto/model/split.pml checks this, with an unmapping beside it.
  *
- * Slots: a thread may have looked up where a granule is, and then be delayed for any time before it goes
- * there. While the slot is in no use, it traps. Used again, the slot would be another page's: so slots
- * are retired first, and when there are many of them, the master tells SPLIT_RETIRE; a node answers when
- * each of its threads has been out of such a sequence since.
+ * Slots: a thread may have looked up where a granule is, and then be delayed for any time before it
+ * goes there. While the slot is in no use, it traps. Used again, the slot would be another page's:
+ * so slots are retired first, and when there are many of them, the master tells SPLIT_RETIRE; a
+ * node answers when each of its threads has been out of such a sequence since.
  *
  * The map: a call that changes the guest's memory map first excludes its range: no page of it is
  * split until include(), and those that are split, or on the way, are joined first.
@@ -75,7 +75,8 @@ struct dq_splitter_stats {
 
 /*
  * most: pages split at once, at most DQ_SPLIT_MOST. cool_ns: see the tunables; `even`: always the
- * same time. retire: slots that are retired together (fewer when there is no other slot), at least 1.
+ * same time. retire: slots that are retired together (fewer when there is no other slot), at least
+ * 1.
  */
 #define DQ_SPLIT_MOST 4096u
 struct dq_splitter *dq_splitter_new(int nodes, unsigned most, uint64_t cool_ns, bool even,
@@ -91,8 +92,9 @@ bool dq_splitter_ask(struct dq_splitter *s, uint64_t page, unsigned shift, uint6
 /* Please join the page. No effect if it is not split, nor on the way. */
 void dq_splitter_join(struct dq_splitter *s, uint64_t page);
 /*
- * The same; and splitting it was not worth it, so its neighbours, which are likely to be used alike, are
- * left alone as well, all of an aligned 256 KiB: for eight cool-downs, twice as long each time.
+ * The same; and splitting it was not worth it, so its neighbours, which are likely to be used
+ * alike, are left alone as well, all of an aligned 256 KiB: for eight cool-downs, twice as long
+ * each time.
  */
 void dq_splitter_regret(struct dq_splitter *s, uint64_t page);
 

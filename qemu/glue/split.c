@@ -1,6 +1,6 @@
 /*
- * Split pages meet QEMU: what the host maps, how an access that traps is made anew, and the redirect
- * in translated code. See dqemu/split.h for what splitting is.
+ * Split pages meet QEMU: what the host maps, how an access that traps is made anew, and the
+ * redirect in translated code. See dqemu/split.h for what splitting is.
  *
  * A page that is split or closed cannot be accessed on the host (PROT_NONE), and so are the shadow
  * pages of a slot that is not in use. An access that meets one traps:
@@ -17,8 +17,8 @@
  *    for it.
  *  - In the kernel: not at all. It would report EFAULT, so lock_user() pins what a system call gets.
  *
- * Levels belong to instructions, and are kept while anything is split: an instruction that met a split
- * page will meet others.
+ * Levels belong to instructions, and are kept while anything is split: an instruction that met a
+ * split page will meet others.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -64,8 +64,8 @@ static void must_protect(uint64_t page, unsigned count, int prot)
  *
  * mmap_lock is not needed here, and must not be: a thread that has it may touch a split page (a
  * debugger's access does), and then waits for the page to be joined. Nobody else changes how such a
- * page is mapped meanwhile: map calls exclude it (on the master) or are made by this thread, the worker
- * (elsewhere), and QEMU protects pages only for the code in them, which these have not.
+ * page is mapped meanwhile: map calls exclude it (on the master) or are made by this thread, the
+ * worker (elsewhere), and QEMU protects pages only for the code in them, which these have not.
  */
 static bool close_page(uint64_t page)
 {
@@ -306,8 +306,8 @@ bool dq_split_fault(CPUState *cpu, abi_ptr addr, bool is_write, uintptr_t pc, bo
 }
 
 /*
- * An instruction that has met one split line gets its address as a constant, and keeps that while it meets
- * no other; what the line's page has been through since does not count.
+ * An instruction that has met one split line gets its address as a constant, and keeps that while
+ * it meets no other; what the line's page has been through since does not count.
  */
 static void try_more(vaddr pc, bool again)
 {
@@ -405,9 +405,9 @@ static bool is_store(TCGOpcode opc)
 }
 
 /*
- * Branches would end the block that the registers are known in; so an access that is not redirected, or
- * touches two lines, keeps its address (and traps, if its page is split). What is looked up is one word,
- * of one moment.
+ * Branches would end the block that the registers are known in; so an access that is not
+ * redirected, or touches two lines, keeps its address (and traps, if its page is split). What is
+ * looked up is one word, of one moment.
  */
 static void gen_by_table(TCGv_i64 to, TCGv_i64 addr, unsigned size)
 {
@@ -469,8 +469,8 @@ void dq_gen_redirected(TCGOpcode opc, TCGTemp *copy)
 /* ---------------------------------------------------------------- in parts */
 
 /*
- * An access that touches two granules goes through here: the bytes of a load are collected, those of a
- * store are handed on after it. The place has the alignment that the address has.
+ * An access that touches two granules goes through here: the bytes of a load are collected, those
+ * of a store are handed on after it. The place has the alignment that the address has.
  */
 #define MOST_ACCESS 64u /* bytes */
 
@@ -566,8 +566,8 @@ void HELPER(dq_split_after)(CPUArchState *env)
 }
 
 /*
- * Helpers that access memory as the guest does. A store that would touch two granules gets the page's
- * own address, and traps.
+ * Helpers that access memory as the guest does. A store that would touch two granules gets the
+ * page's own address, and traps.
  */
 void *dq_split_access(CPUState *cpu, vaddr addr, unsigned size, bool store, uintptr_t ra)
 {

@@ -9,8 +9,8 @@
 #include "dqemu/split.h"
 
 /*
- * The end of the guest's address space becomes that of the shadow pages; without it, nothing is split.
- * At engagement, in the exclusive section; on a slave before it has threads.
+ * The end of the guest's address space becomes that of the shadow pages; without it, nothing is
+ * split. At engagement, in the exclusive section; on a slave before it has threads.
  */
 void dq_split_engage(void);
 
@@ -21,8 +21,8 @@ void dq_split_in_child(void);
 void dq_split_settle(CPUState *cpu);
 
 /*
- * One word of the guest's memory, which may be split. The address is valid and aligned; waits for the
- * page as any access does.
+ * One word of the guest's memory, which may be split. The address is valid and aligned; waits for
+ * the page as any access does.
  */
 uint32_t dq_guest_load32(abi_ulong addr);
 uint32_t dq_guest_cmpxchg32(abi_ulong addr, uint32_t old, uint32_t new);
