@@ -924,8 +924,7 @@ void dq_split_open(uint64_t first, const struct dq_split_ops *ops)
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (deltas == MAP_FAILED) {
             deltas = NULL;
-            dq_control_log("node %d: no addresses left for splitting pages: %s", dq_pager.self,
-                           g_strerror(errno));
+            dq_control_log("no addresses left for splitting pages: %s", g_strerror(errno));
             return;
         }
         madvise(deltas, size, MADV_DONTDUMP);

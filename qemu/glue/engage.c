@@ -31,6 +31,8 @@ bool dq_foreign;
 struct globals {
     uint64_t sigreturn, rt_sigreturn;
     uint32_t pid;
+    uint32_t
+        splits; /* 1: pages may be split, the end of the guest's memory is that of shadow pages */
     uint32_t info_size;
     struct image_info info;
 };
@@ -342,6 +344,7 @@ static void tell_globals(void)
         .sigreturn = default_sigreturn,
         .rt_sigreturn = default_rt_sigreturn,
         .pid = getpid(),
+        .splits = dq_split_shadow() != 0,
         .info_size = sizeof(g.info),
         .info = *get_task_state(thread_cpu)->info,
     };
@@ -369,6 +372,9 @@ void dq_globals_apply(const void *data, size_t length)
 #endif
     dq_template_task()->info = &slave_info;
     dq_slave_pid = g->pid;
+    if (g->splits) {
+        dq_split_engage();
+    }
 }
 
 /* For the user, who is told which pages are asked for most; no more than a line may hold. */

@@ -320,7 +320,6 @@ void dq_main_slave(CPUArchState *env, const char *rtsig_map)
     if (dq_pager_open((uintptr_t)g2h_untagged(0)) || dq_pager_register(0, reserved_va + 1)) {
         _exit(125); /* reported */
     }
-    dq_split_engage();
     qatomic_set(&dq_engaged, true);
     set_slave_ready();
     dq_awake_end();

@@ -124,9 +124,7 @@ void dq_split_engage(void)
     }
     mmap_unlock();
     if (!empty) {
-        dq_control_log("node %d: the program uses the end of its address space: no page will be "
-                       "split",
-                       dq_config.node);
+        dq_control_log("the program uses the end of its address space: no page will be split");
         return;
     }
     madvise(g2h_untagged(start), SHADOW_BYTES, MADV_NOHUGEPAGE);

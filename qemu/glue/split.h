@@ -10,7 +10,7 @@
 
 /*
  * The end of the guest's address space becomes that of the shadow pages; without it, nothing is
- * split. At engagement, in the exclusive section; on a slave before it has threads.
+ * split. At engagement, in the exclusive section; on a slave when the master has told it of that.
  */
 void dq_split_engage(void);
 
