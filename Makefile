@@ -270,7 +270,7 @@ help:
 	@echo 'make run          a real program on a local cluster (installs packages if needed)'
 	@echo 'make test         all tests (installs packages if needed); T=PATTERN selects'
 	@echo 'make check-quick  the tests of our own code, without QEMU'
-	@echo 'make bench        compare with raw sockets and plain QEMU, 10 minutes; bench-quick: 1'
+	@echo 'make bench        compare with raw sockets and plain QEMU, 15 minutes; bench-quick: 2'
 	@echo 'make bench-kernels  speed-up curves of programs like PARSEC, an hour; BENCH=--quick'
 	@echo 'make deps         install the packages that building and testing need'
 	@echo 'make install      PREFIX=/usr/local DESTDIR=; make uninstall'
