@@ -271,11 +271,19 @@ static bool is_single(unsigned type)
     return type == DQ_MSG_GRANT_ZERO || type == DQ_MSG_WAIT;
 }
 
+/* In a request it says where in the page somebody faulted; if not known, it may be as in the next. */
+static bool have_same_node(unsigned type, const struct dq_msg_page *a, const struct dq_msg_page *b)
+{
+    bool get = type == DQ_MSG_GET_S || type == DQ_MSG_GET_X;
+
+    return a->node == b->node || (get && (!a->node || !b->node));
+}
+
 /* True: the message is short for the one that waits and this one. */
 static bool extends(const struct outgoing *o, unsigned type, const struct dq_msg_page *m)
 {
     return o->type == type && !is_single(type) && m->page == o->m.page + o->m.count &&
-           m->node == o->m.node && m->flags == o->m.flags && o->m.count < MOST_RUN;
+           have_same_node(type, m, &o->m) && m->flags == o->m.flags && o->m.count < MOST_RUN;
 }
 
 void dq_batch_send(int to, unsigned type, const struct dq_msg_page *m, bool with_page)
@@ -287,6 +295,7 @@ void dq_batch_send(int to, unsigned type, const struct dq_msg_page *m, bool with
     }
     if (o->m.count && extends(o, type, m)) {
         o->m.count++;
+        o->m.node = MAX(o->m.node, m->node);
         return;
     }
     if (o->m.count) {

@@ -71,7 +71,7 @@ static void engine_send(void *ctx, int to, unsigned type, const struct dq_msg_pa
     if (type == DQ_MSG_ACK || type == DQ_MSG_DATA_X || type == DQ_MSG_DATA_M) {
         dq_stat_add(invalidations, 1);
     }
-    if (type == DQ_MSG_GET_S || type == DQ_MSG_GET_X) {
+    if ((type == DQ_MSG_GET_S || type == DQ_MSG_GET_X) && dq_split_is_wanted()) {
         struct dq_msg_page get = *m;
 
         get.node = last_fault_in(m->page);

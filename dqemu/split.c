@@ -525,6 +525,11 @@ static void on_timer(void)
     set_timer();
 }
 
+bool dq_split_is_wanted(void)
+{
+    return home.sharing != NULL;
+}
+
 void dq_split_asked(uint64_t page, int from, bool write, unsigned at)
 {
     uint64_t now, place = page - shadow;

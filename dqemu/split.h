@@ -124,6 +124,8 @@ void dq_split_forked(void);
 /* SPLIT_ASK to SPLIT_DONE. 0; -EPROTO: no such message can come now. */
 int dq_split_message(int from, unsigned type, const void *body);
 
+bool dq_split_is_wanted(void); /* not split.pages=0 */
+
 /* A node asks for a page that is homed here. at: 1 + the byte that it wants; 0: not known. */
 void dq_split_asked(uint64_t page, int from, bool write, unsigned at);
 
