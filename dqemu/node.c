@@ -19,6 +19,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -81,6 +82,22 @@ uint64_t dq_node_now(void)
 
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+void dq_node_set_timer(int fd, uint64_t when)
+{
+    struct itimerspec t = {
+        .it_value = {(time_t)(when / 1000000000u), (long)(when % 1000000000u)},
+    };
+
+    timerfd_settime(fd, TFD_TIMER_ABSTIME, &t, NULL);
+}
+
+bool dq_node_timer_expired(int fd)
+{
+    uint64_t times;
+
+    return read(fd, &times, sizeof(times)) == (ssize_t)sizeof(times);
 }
 
 /* ---- descriptors ---- */

@@ -171,12 +171,8 @@ static bool engine_release(void *ctx, uint64_t page)
 
 static void engine_timer(void *ctx, uint64_t when)
 {
-    struct itimerspec t = {
-        .it_value = {(time_t)(when / 1000000000u), (long)(when % 1000000000u)},
-    };
-
     (void)ctx;
-    timerfd_settime(dq_pager.timer, TFD_TIMER_ABSTIME, &t, NULL);
+    dq_node_set_timer(dq_pager.timer, when);
 }
 
 static void engine_granted(void *ctx, uint64_t page, enum dq_page_state state)
@@ -265,9 +261,7 @@ static void on_faults(void)
 
 static void on_timer(void)
 {
-    uint64_t expired;
-
-    if (read(dq_pager.timer, &expired, sizeof(expired)) == (ssize_t)sizeof(expired)) {
+    if (dq_node_timer_expired(dq_pager.timer)) {
         dq_cache_tick(dq_pager.cache, dq_node_now());
         settle();
     }

@@ -34,6 +34,10 @@ void dq_node_emit(int to, unsigned type, const void *body, size_t length, const 
 /* Call ready() from the loop whenever fd can be read. On the loop. */
 void dq_node_watch(int fd, void (*ready)(void));
 
+/* A timerfd expires at `when`, by dq_node_now(); 0: never. True once for each time that it has. */
+void dq_node_set_timer(int fd, uint64_t when);
+bool dq_node_timer_expired(int fd);
+
 /*
  * Move a descriptor that was just opened out of the way of the guest's. The new number; or
  * what came in if it is negative, or if there is no better place.

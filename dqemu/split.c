@@ -436,13 +436,6 @@ static void apply(const struct dq_msg_split *m, struct dq_msg_split *done)
 
 static int quiet_timer = -1; /* timerfd */
 
-static void look_again(void)
-{
-    struct itimerspec t = {.it_value = {0, LOOK_AGAIN_NS}};
-
-    timerfd_settime(quiet_timer, 0, &t, NULL);
-}
-
 static void post_retired(void *arg)
 {
     struct dq_msg_split done = {.op = DQ_SPLIT_RETIRE, .shift = DQ_SPLIT_LEAST_SHIFT};
@@ -451,15 +444,13 @@ static void post_retired(void *arg)
     if (have_all_passed()) {
         dq_node_send(0, DQ_MSG_SPLIT_DONE, &done, sizeof(done));
     } else {
-        look_again();
+        dq_node_set_timer(quiet_timer, dq_node_now() + LOOK_AGAIN_NS);
     }
 }
 
 static void on_quiet_timer(void)
 {
-    uint64_t expired;
-
-    if (read(quiet_timer, &expired, sizeof(expired)) == (ssize_t)sizeof(expired)) {
+    if (dq_node_timer_expired(quiet_timer)) {
         post_retired(NULL);
     }
 }
@@ -500,23 +491,19 @@ static void ask_master(uint64_t page, unsigned op, unsigned shift, unsigned left
 static void set_timer(void)
 {
     uint64_t when = dq_sharing_due(home.sharing);
-    struct itimerspec t = {
-        .it_value = {(time_t)(when / 1000000000u), (long)(when % 1000000000u)},
-    };
 
     if (when != home.due) {
         home.due = when;
-        timerfd_settime(home.timer, TFD_TIMER_ABSTIME, &t, NULL);
+        dq_node_set_timer(home.timer, when);
     }
 }
 
 static void on_timer(void)
 {
-    uint64_t expired;
     uint32_t slot;
     int node;
 
-    if (read(home.timer, &expired, sizeof(expired)) != (ssize_t)sizeof(expired)) {
+    if (!dq_node_timer_expired(home.timer)) {
         return;
     }
     while (dq_sharing_idle(home.sharing, dq_node_now(), &slot, &node)) {

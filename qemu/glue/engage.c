@@ -31,8 +31,7 @@ bool dq_foreign;
 struct globals {
     uint64_t sigreturn, rt_sigreturn;
     uint32_t pid;
-    uint32_t
-        splits; /* 1: pages may be split, the end of the guest's memory is that of shadow pages */
+    uint32_t splits; /* 1: the end of the address space is that of shadow pages */
     uint32_t info_size;
     struct image_info info;
 };

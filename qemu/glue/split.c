@@ -98,42 +98,6 @@ static bool open_shadow(uint64_t page, unsigned count)
     return can_protect(page, count, PROT_READ | PROT_WRITE);
 }
 
-static void forget_addresses(void);
-static void forget_all(void);
-
-void dq_split_engage(void)
-{
-    static const struct dq_split_ops ops = {
-        .close_page = close_page,
-        .open_page = open_page,
-        .close_shadow = close_shadow,
-        .open_shadow = open_shadow,
-        .forget_addresses = forget_addresses,
-        .forget_all = forget_all,
-    };
-    abi_ulong start = reserved_va + 1 - SHADOW_BYTES;
-    bool empty;
-
-    if (TARGET_LONG_BITS != 64 || !dq_config.split_pages) {
-        return;
-    }
-    mmap_lock();
-    empty = page_check_range_empty(start, reserved_va);
-    if (empty) {
-        reserved_va = start - 1; /* the guest can map nothing there from now on */
-    }
-    mmap_unlock();
-    if (!empty) {
-        dq_control_log("the program uses the end of its address space: no page will be split");
-        return;
-    }
-    madvise(g2h_untagged(start), SHADOW_BYTES, MADV_NOHUGEPAGE);
-    if (dq_pager_register(start, SHADOW_BYTES)) {
-        _exit(125); /* reported */
-    }
-    dq_split_open(start >> DQ_PAGE_BITS, &ops);
-}
-
 /* ---------------------------------------------------------------- instructions */
 
 enum { NO_REDIRECT, ONE_LINE, BY_TABLE, IN_PARTS };
@@ -243,6 +207,41 @@ static void forget_addresses(void)
         cpu_exit(cpu);
     }
     cpu_list_unlock();
+}
+
+/* ---------------------------------------------------------------- engaging */
+
+void dq_split_engage(void)
+{
+    static const struct dq_split_ops ops = {
+        .close_page = close_page,
+        .open_page = open_page,
+        .close_shadow = close_shadow,
+        .open_shadow = open_shadow,
+        .forget_addresses = forget_addresses,
+        .forget_all = forget_all,
+    };
+    abi_ulong start = reserved_va + 1 - SHADOW_BYTES;
+    bool empty;
+
+    if (TARGET_LONG_BITS != 64 || !dq_config.split_pages) {
+        return;
+    }
+    mmap_lock();
+    empty = page_check_range_empty(start, reserved_va);
+    if (empty) {
+        reserved_va = start - 1; /* the guest can map nothing there from now on */
+    }
+    mmap_unlock();
+    if (!empty) {
+        dq_control_log("the program uses the end of its address space: no page will be split");
+        return;
+    }
+    madvise(g2h_untagged(start), SHADOW_BYTES, MADV_NOHUGEPAGE);
+    if (dq_pager_register(start, SHADOW_BYTES)) {
+        _exit(125); /* reported */
+    }
+    dq_split_open(start >> DQ_PAGE_BITS, &ops);
 }
 
 /* ---------------------------------------------------------------- traps */
@@ -513,11 +512,10 @@ static void copy_whole_words(uint8_t *to, const uint8_t *from, unsigned n, uint6
 /* Whole granules lie between multiples of the smallest; the rest of an access is one more piece. */
 static void copy_parts(uint64_t addr, unsigned size, bool store)
 {
-    const unsigned least = 1u << DQ_SPLIT_LEAST_SHIFT;
     uint8_t *place = parts_place(addr);
 
     while (size) {
-        unsigned n = MIN(size, least - addr % least);
+        unsigned n = MIN(size, DQ_SPLIT_LINE - addr % DQ_SPLIT_LINE);
         bool crosses;
         uint8_t *host = g2h_untagged(dq_split_redirect(addr, n, &crosses));
 
@@ -582,8 +580,6 @@ void *dq_split_access(CPUState *cpu, vaddr addr, unsigned size, bool store, uint
 
 /* ---------------------------------------------------------------- words of the guest's, for us */
 
-/* Once more if the page was closed between the look into the table and the access. */
-
 static uint32_t *word_at(abi_ulong addr)
 {
     bool crosses;
@@ -591,6 +587,7 @@ static uint32_t *word_at(abi_ulong addr)
     return g2h_untagged(dq_split_redirect(addr, sizeof(uint32_t), &crosses));
 }
 
+/* Both again if the page was closed between the look into the table and the access. */
 uint32_t dq_guest_load32(abi_ulong addr)
 {
     sigjmp_buf again;
