@@ -594,8 +594,8 @@ void dq_options_read(struct dq_options *options, int argc, char **argv)
     options->emulator_slave = (char **)g_ptr_array_free(p.emulator_slave, FALSE);
     g_ptr_array_add(p.exports, NULL);
     options->exports = (char **)g_ptr_array_free(p.exports, FALSE);
+    make_absolute(&options->log_dir);
     if (options->wdir) {
         make_absolute(&options->stats_file);
-        make_absolute(&options->log_dir);
     }
 }
