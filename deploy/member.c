@@ -223,7 +223,7 @@ void dq_member_send_go(struct dq_member *m)
 static int64_t time_of(const struct dq_member *m, const json_t *object)
 {
     const json_t *at = json_object_get(object, "at");
-    return json_is_integer(at) && !m->remote ? json_integer_value(at) : g_get_monotonic_time();
+    return json_is_integer(at) && (!m->remote || m->remote->here) ? json_integer_value(at) : g_get_monotonic_time();
 }
 
 static void hear_error(struct dq_member *m, int status, const char *text, int64_t at)
