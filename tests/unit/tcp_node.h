@@ -39,6 +39,7 @@ struct tcp_node {
     bool ready;
     int ready_calls;
     int lost_calls[DQ_MAX_NODES];
+    bool broken[DQ_MAX_NODES]; /* it was broken() that was called */
     char lost[DQ_MAX_NODES][300];
     GString *notes;
     uint64_t messages;
@@ -67,6 +68,10 @@ static uint16_t tcp_test_port;
 
 /* handshake_ms of the next tcp_node_new(). */
 static unsigned tcp_test_handshake_ms = TEST_HANDSHAKE_MS;
+
+/* What the next tcp_node_new() has in its configuration. */
+static enum dq_protect tcp_test_protect;
+static unsigned tcp_test_contact_ms;
 
 /* A time limit for the program; DQEMU_TIME_SCALE stretches it. */
 static G_GNUC_UNUSED void tcp_test_limit(unsigned seconds)
@@ -117,6 +122,16 @@ static void node_lost(void *ctx, int node, const char *why)
     pthread_mutex_unlock(&n->lock);
 }
 
+static void node_broken(void *ctx, int node, const char *why)
+{
+    struct tcp_node *n = ctx;
+
+    pthread_mutex_lock(&n->lock);
+    n->broken[node] = true;
+    pthread_mutex_unlock(&n->lock);
+    node_lost(ctx, node, why);
+}
+
 static void node_note(void *ctx, const char *text)
 {
     struct tcp_node *n = ctx;
@@ -128,7 +143,7 @@ static void node_note(void *ctx, const char *text)
 }
 
 static const struct dq_transport_events node_events = {node_ready, node_message, node_lost,
-                                                       node_note};
+                                                       node_broken, node_note};
 
 /* A node that listens on the loopback; its loop runs from tcp_node_run() on. */
 static G_GNUC_UNUSED struct tcp_node *tcp_node_new(int id, int nodes, const uint8_t *secret,
@@ -140,6 +155,8 @@ static G_GNUC_UNUSED struct tcp_node *tcp_node_new(int id, int nodes, const uint
         .nodes = nodes,
         .build_id = build ? build : TEST_BUILD,
         .handshake_ms = tcp_test_handshake_ms,
+        .protect = tcp_test_protect,
+        .contact_ms = tcp_test_contact_ms,
     };
 
     memcpy(cfg.secret, secret ? secret : tcp_test_secret, sizeof(cfg.secret));
