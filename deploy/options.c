@@ -168,6 +168,9 @@ static void set_option(struct parser *p, enum option option, const char *name, c
     case OPTION_PORT_RANGE:
         p->port_range = text;
         break;
+    case OPTION_ENCRYPT:
+        p->out->config.protect = DQ_PROTECT_ENCRYPT;
+        break;
     case OPTION_WRAP:
         set_wrap(p, name, text);
         break;

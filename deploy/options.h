@@ -15,7 +15,7 @@
 
 struct dq_options {
     int nodes;
-    struct dq_config config; /* placement, verbose, tunables; the rest is per node */
+    struct dq_config config; /* placement, protect, verbose, tunables; the rest is per node */
     bool stats;              /* report at the end: */
     const char *stats_file;  /* here as JSON; NULL: as a table on stderr */
     char addresses[DQ_MAX_NODES][64];
