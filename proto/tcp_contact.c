@@ -80,18 +80,30 @@ static bool is_silent(struct dq_tcp_link *l)
     return c->silent > limit + 1 + ANSWER_MS / tick;
 }
 
+/*
+ * Closing with a reset: an end in good order would wait behind data that nobody acknowledges, and
+ * a peer that can still hear should learn at once that it is not heard.
+ */
+static void lost_by_silence(struct dq_tcp_link *l)
+{
+    const struct linger reset = {.l_onoff = 1};
+    char why[96];
+
+    snprintf(why, sizeof(why), "nothing heard from it for %g s", l->t->cfg.contact_ms / 1e3);
+    setsockopt(l->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+    dq_tcp_link_broken(l, why);
+}
+
 static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
     struct dq_transport *t = arg;
-    char why[96];
 
     (void)fd, (void)what;
     for (int i = 0; i < t->cfg.nodes; i++) {
         struct dq_tcp_link *l = &t->links[i];
 
         if (l->state == DQ_TCP_UP && is_silent(l)) {
-            snprintf(why, sizeof(why), "nothing heard from it for %g s", t->cfg.contact_ms / 1e3);
-            dq_tcp_link_broken(l, why);
+            lost_by_silence(l);
         }
     }
 }

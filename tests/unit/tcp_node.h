@@ -63,6 +63,9 @@ struct tcp_node {
 /* The secret that all use unless told otherwise. */
 static uint8_t tcp_test_secret[32] = "of the tests";
 
+/* Where the next tcp_node_new() listens. */
+static const char *tcp_test_address = "127.0.0.1";
+
 /* The port of the next tcp_node_new(); 0: the kernel's choice. */
 static uint16_t tcp_test_port;
 
@@ -145,7 +148,7 @@ static void node_note(void *ctx, const char *text)
 static const struct dq_transport_events node_events = {node_ready, node_message, node_lost,
                                                        node_broken, node_note};
 
-/* A node that listens on the loopback; its loop runs from tcp_node_run() on. */
+/* A node that listens at tcp_test_address; its loop runs from tcp_node_run() on. */
 static G_GNUC_UNUSED struct tcp_node *tcp_node_new(int id, int nodes, const uint8_t *secret,
                                                    const char *build)
 {
@@ -169,7 +172,7 @@ static G_GNUC_UNUSED struct tcp_node *tcp_node_new(int id, int nodes, const uint
     n->t = dq_transport_tcp.create(n->base, &cfg, &node_events, n);
     g_assert_nonnull(n->t);
     n->port = tcp_test_port;
-    g_assert_cmpint(dq_transport_tcp.listen(n->t, "127.0.0.1", &n->port), ==, 0);
+    g_assert_cmpint(dq_transport_tcp.listen(n->t, tcp_test_address, &n->port), ==, 0);
     return n;
 }
 
