@@ -277,6 +277,9 @@ static void set_option(struct parser *p, enum option option, const char *name, c
     case OPTION_PORT_RANGE:
         p->port_range = text;
         break;
+    case OPTION_ENCRYPT:
+        p->out->config.protect = DQ_PROTECT_ENCRYPT;
+        break;
     case OPTION_WRAP:
         set_words(&p->out->wrap, name, text);
         break;
@@ -542,6 +545,10 @@ static void set_host_nodes(struct parser *p)
         dq_say_die(DQ_STATUS_FAULT, "%s", why);
     } else {
         out->nodes = nodes;
+        /* what leaves the machine arrives as it was sent, or the run ends */
+        if (out->hosts.count > 1 && out->config.protect == DQ_PROTECT_NONE) {
+            out->config.protect = DQ_PROTECT_INTEGRITY;
+        }
     }
 }
 

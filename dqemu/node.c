@@ -280,6 +280,21 @@ static void on_lost(void *ctx, int peer, const char *why)
     }
 }
 
+/*
+ * Not how the end of a run looks, on any node, and perhaps this one alone has seen it: while two
+ * slaves cannot reach each other, the master hears of both.
+ */
+static void on_broken(void *ctx, int peer, const char *why)
+{
+    if (!node.running || node.ops->lost || __atomic_load_n(&node.ending, __ATOMIC_ACQUIRE)) {
+        on_lost(ctx, peer, why);
+        return;
+    }
+    count_traffic();
+    dq_control_lost(peer, why);
+    _exit(125);
+}
+
 /* ---- messages ---- */
 
 static bool is_about_splitting(unsigned type)
@@ -523,6 +538,7 @@ static const struct dq_transport_events events = {
     .ready = on_ready,
     .message = on_message,
     .lost = on_lost,
+    .broken = on_broken,
     .note = on_note,
 };
 
@@ -544,6 +560,8 @@ static int create(const struct dq_config *cfg)
         .nodes = cfg->nodes,
         .build_id = dq_build_id,
         .handshake_ms = cfg->handshake_ms,
+        .protect = cfg->protect,
+        .contact_ms = cfg->contact_ms,
     };
 
     memcpy(t.secret, cfg->secret, sizeof(t.secret));

@@ -18,7 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define DQ_PROTO_VERSION 3u
+#define DQ_PROTO_VERSION 4u
 #define DQ_PROTO_MAGIC 0x756d657164ull /* "dqemu" */
 
 #define DQ_PAGE_BITS 12
@@ -47,6 +47,14 @@ static_assert(sizeof(struct dq_frame) == 8, "dq_frame");
 
 enum dq_role { DQ_ROLE_CONNECTOR = 1, DQ_ROLE_ACCEPTOR = 2 };
 
+/* What a connection does for the frames on it (proto/tls.h); the same on all nodes of a run. */
+enum dq_protect {
+    DQ_PROTECT_NONE,      /* nothing: they never leave the machine */
+    DQ_PROTECT_INTEGRITY, /* they arrive as sent, or the connection ends */
+    DQ_PROTECT_ENCRYPT,   /* and nobody on the way can read them */
+    DQ_PROTECT_COUNT
+};
+
 /* Both ways: the connector's first, the acceptor's in answer to it. */
 struct dq_hello {
     uint64_t magic;   /* DQ_PROTO_MAGIC */
@@ -55,12 +63,13 @@ struct dq_hello {
     uint16_t nodes;   /* how many the sender counts in this run */
     uint16_t node;    /* the sender */
     uint16_t peer;    /* connector: whom it means to reach; acceptor: as in the hello it got */
-    uint32_t zero;
+    uint32_t protect; /* enum dq_protect of the sender */
     uint8_t nonce[32];
     char build[DQ_BUILD_ID_SIZE]; /* NUL-terminated, the rest NUL */
 };
 static_assert(sizeof(struct dq_hello) == 128, "dq_hello");
 static_assert(offsetof(struct dq_hello, version) == 8, "dq_hello.version");
+static_assert(offsetof(struct dq_hello, protect) == 20, "dq_hello.protect");
 static_assert(offsetof(struct dq_hello, nonce) == 24, "dq_hello.nonce");
 
 /* Connector -> acceptor. */

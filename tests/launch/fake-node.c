@@ -173,6 +173,13 @@ static void do_config(const char *value)
     fflush(stdout);
 }
 
+static void do_protect(const char *value)
+{
+    (void)value;
+    printf("%s\n", dq_config_protect_name(cfg.protect));
+    fflush(stdout);
+}
+
 static void do_fds(const char *value) /* the descriptors a guest would find open */
 {
     (void)value;
@@ -284,17 +291,29 @@ static const struct {
     const char *name;
     void (*act)(const char *value);
 } actions[] = {
-    {"exit", do_exit},     {"die", do_die},
-    {"kill", do_kill},     {"error", do_error},
-    {"lost", do_lost},     {"raw", do_raw},
-    {"long", do_long},     {"hang", do_hang},
-    {"deaf", do_deaf},     {"say", do_say},
-    {"cat", do_cat},       {"argv", do_argv},
-    {"config", do_config}, {"fds", do_fds},
-    {"close", do_close},   {"wait-signal", do_wait_signal},
-    {"ignore", do_ignore}, {"pid", do_pid},
-    {"count", do_count},   {"log", do_log},
-    {"exec", do_exec},     {"daemon", do_daemon},
+    {"exit", do_exit},
+    {"die", do_die},
+    {"kill", do_kill},
+    {"error", do_error},
+    {"lost", do_lost},
+    {"raw", do_raw},
+    {"long", do_long},
+    {"hang", do_hang},
+    {"deaf", do_deaf},
+    {"say", do_say},
+    {"cat", do_cat},
+    {"argv", do_argv},
+    {"config", do_config},
+    {"fds", do_fds},
+    {"protect", do_protect},
+    {"close", do_close},
+    {"wait-signal", do_wait_signal},
+    {"ignore", do_ignore},
+    {"pid", do_pid},
+    {"count", do_count},
+    {"log", do_log},
+    {"exec", do_exec},
+    {"daemon", do_daemon},
     {"ask", do_ask},
 };
 
