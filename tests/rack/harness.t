@@ -6,7 +6,7 @@
 
 # shellcheck source=tests/rack/lib.sh
 . "$(dirname "$0")/lib.sh"
-time_limit 240
+time_limit 300
 cd "$SCRATCH" || exit 1
 
 is() { # WHAT GOT WANTED
@@ -74,6 +74,10 @@ streams_and_status() {
     rack_on 1 ssh h2 cat <numbers | cmp - numbers || return
     rack_on 2 bash -c 'exit 7'
     is "the status" $? 7 || return
+    # no builtin of a shell that stands outside
+    is "process 1" "$(rack_on 2 kill -0 1 && rack_on 2 cat /proc/1/cmdline | tr '\0' ' ')" \
+        "/bin/bash $TOP/tests/rack/host.sh 2 $TOP " || return
+    ! rack_on 2 kill -0 "$$" 2>/dev/null || { echo "h2 knows process $$ of the machine"; return 1; }
     is "the environment" "$(rack_on 1 env | sort | cut -d = -f 1 | grep -vx '_\|PWD\|SHLVL\|OLDPWD' |
         paste -sd ' ')" "HOME LC_ALL LOGNAME PATH SHELL USER"
 }

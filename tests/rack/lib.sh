@@ -177,13 +177,14 @@ rack_is_on() { # K
 
 # The command line that enters host K goes to the array $enter. Its shell stays outside the host's PID
 # namespace, and what it forks is inside. nsenter does not fork for it: it would stop itself when
-# the one inside stops, and not collect it when the host ends.
+# the one inside stops, and not collect it when the host ends. exec keeps CMD from being a builtin of
+# that shell, outside.
 rack_enter() { # K
     rack_is_on "$1"
     enter=(nsenter -t "${rack_init[$1]}" -F -m -u -i -n -p)
     [[ $rack_options != *" time "* ]] || enter+=(-T)
     # shellcheck disable=SC2016 # expanded by the inner shell
-    enter+=(-- env -i "${rack_env[@]}" bash -c 'cd && "$@"; exit $?' rack)
+    enter+=(-- env -i "${rack_env[@]}" bash -c 'cd && (exec "$@"); exit $?' rack)
 }
 
 rack_on() { # K CMD...
