@@ -330,13 +330,14 @@ ended() { # PID
 killed_rack() {
     local shell pids
     mkdir -p other.tmp
+    mkfifo waiting
     TMPDIR=$SCRATCH/other.tmp bash -c '
         . "$1"
         rack_up 2
         rack_on 2 touch /root/of-the-other
         rack_bg 2 sleep 1000
         echo "$rack_fabric ${rack_init[*]} $rack_job $rack_fabric_job ${rack_init_job[*]}" >pids
-        read -r' other "$TOP/tests/rack/lib.sh" < <(sleep 1000) >other.out 2>&1 &
+        read -r' other "$TOP/tests/rack/lib.sh" <>waiting >other.out 2>&1 &
     shell=$!
     await 60 test -s pids || { cat other.out; kill -KILL "$shell"; return 1; }
     ! rack_on 2 test -e /root/of-the-other || { echo "two racks share a host"; return 1; }

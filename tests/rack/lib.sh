@@ -80,11 +80,17 @@ rack_unable() { # REASON: this machine cannot have a rack
     exit 0
 }
 
-# The shell starts anew as the child of a timeout; the number of that is how it knows.
+# The script starts once more, below a timeout, with its scratch folder inside that of this shell, which
+# removes all. Killed in the midst of anything, that other shell takes its rack along.
 time_limit() { # SECONDS
-    [ "${DQEMU_RACK_TIMEOUT:-}" != "$PPID" ] || return 0
-    rm -rf "$SCRATCH"
-    DQEMU_RACK_TIMEOUT=$$ exec timeout -k 10 "$(scaled "$1")" "$0"
+    local status=0
+    if [ -n "${DQEMU_RACK_LIMITED:-}" ]; then
+        unset DQEMU_RACK_LIMITED
+        return
+    fi
+    DQEMU_RACK_LIMITED=1 TMPDIR=$SCRATCH timeout --foreground -k 10 "$(scaled "$1")" "$0" || status=$?
+    [ $status != 124 ] || echo "Bail out! not done after $(scaled "$1") seconds"
+    exit $status
 }
 
 # Everything that a rack needs, tried out in namespaces that end at once.
