@@ -17,7 +17,7 @@ touch prog 'a file' sub/inner
 # What bash hands to the function for LINE with the cursor at its end: words split at blanks, = and
 # : outside of quotes.
 complete_line() { # LINE
-    local line=$1 word= char quote= i
+    local line=$1 word="" char quote="" i
     COMP_LINE=$line COMP_POINT=${#line} COMP_WORDBREAKS=$' \t\n"\'><=;|&(:' COMP_WORDS=() COMPREPLY=()
     for ((i = 0; i < ${#line}; i++)); do
         char=${line:i:1}
@@ -51,7 +51,7 @@ offers() { # LINE WORD...: these and no others, in any order
 }
 
 offers_all() { # NAME LINE WORD...: these among others
-    local name=$1 missing= word
+    local name=$1 missing="" word
     complete_line "$2"
     shift 2
     for word in "$@"; do
@@ -117,7 +117,7 @@ nas,10.0.0.7 ssh-ed25519 AAAA
 @cert-authority *.rack ssh-ed25519 AAAA
 END
 value_of() { # OPTION VALUE WORD...: what is offered for the option's value begins with these
-    local option=$1 value=$2 missing= word
+    local option=$1 value=$2 missing="" word
     shift 2
     COMPREPLY=()
     _dqemu_launch_value "$option" dqemu-launch 2>/dev/null

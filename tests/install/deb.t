@@ -58,7 +58,7 @@ fi
 
 depends=$(dpkg-deb -f "$deb" Depends | sed 's/([^)]*)//g; s/|[^,]*//g; s/,/ /g')
 # shellcheck disable=SC2086 # a list of words
-if ! archive=$(timeout "$(scaled 300)" "$TOP/tests/install/root.sh" $depends 2>"$SCRATCH/said"); then
+if ! archive=$(timeout "$(scaled 600)" "$TOP/tests/install/root.sh" $depends 2>"$SCRATCH/said"); then
     fail "a bare system" <"$SCRATCH/said"
     finish
 fi
@@ -84,6 +84,7 @@ everything() {
         -o -path ./var/log -o -path ./etc/ld.so.cache \) -prune -o -printf '%p %y %m %s %l\n') | sed -E 's/ d ([0-9]+) [0-9]+/ d \1/' | sort
 }
 
+judge "apt has a list of packages" inside apt-get -qq update
 everything >"$SCRATCH/before"
 judge "apt installs it, with what it depends on" \
     inside apt-get -qq -o Dpkg::Use-Pty=0 -y --no-install-recommends install /root/dqemu.deb

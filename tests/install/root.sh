@@ -3,9 +3,9 @@
 #
 #   tests/install/root.sh PACKAGE...
 #
-# Prints the archive's path. In the system are the essential packages, apt with its lists, and the
-# package bash-completion; the named packages, with all that they depend on, are downloaded in it but
-# not installed, so that apt in there can install them without the network. The archive stays in
+# Prints the archive's path. In the system are the essential packages, apt, and bash-completion. The
+# named packages, with all that they depend on, lie in its /srv/packages, from where alone apt takes
+# what it installs in there (after apt-get update): it needs no network. The archive stays in
 # $DQEMU_CACHE (build/cache), and is made again only for other packages. Needs root.
 #
 # SPDX-License-Identifier: GPL-2.0-or-later
@@ -34,10 +34,15 @@ if [ ! -e "$archive" ]; then
     apt-config dump Acquire::http >"$cache/apt.conf"
     apt-config dump Acquire::https >>"$cache/apt.conf"
     # shellcheck disable=SC2016 # for the shell of the hook
-    mmdebstrap --quiet --mode=root --variant=apt --include=bash-completion --aptopt="$cache/apt.conf" \
-        --skip=cleanup/apt/lists,cleanup/apt/cache --customize-hook='rm -f "$1"/var/cache/apt/archives/*.deb' \
-        --customize-hook="APT_CONFIG=\$MMDEBSTRAP_APT_CONFIG apt-get -qq -y --download-only install $*" \
-        --format=tar "$suite" "$archive.new" "deb $uri $suite main" >"$cache/log" 2>&1 ||
+    offer='cd "$1" && mkdir -p srv/packages/partial && APT_CONFIG=$MMDEBSTRAP_APT_CONFIG \
+        apt-get -qq -y -o Dir::Cache::Archives="$1/srv/packages" --download-only install '$*' &&
+        cd srv/packages && rm -rf partial lock && dpkg-scanpackages . >Packages &&
+        echo "deb [trusted=yes] file:/srv/packages ./" >"$1/etc/apt/sources.list"'
+    mmdebstrap --quiet --mode=root --variant=apt --include=bash-completion \
+        --aptopt="$cache/apt.conf" --dpkgopt=force-unsafe-io \
+        --customize-hook="$offer" \
+        --format=tar "$suite" "$archive.new" "deb $uri $suite main" \
+        >"$cache/log" 2>&1 ||
         { sed -E 's#[a-z]+://[^/ ]+#(mirror)#g' "$cache/log" >&2; fail "cannot make a system of $suite"; }
     mv "$archive.new" "$archive"
 fi
