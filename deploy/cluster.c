@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "deploy/family.h"
+#include "deploy/logs.h"
 #include "deploy/say.h"
 #include "deploy/spawn.h"
 
@@ -28,6 +29,9 @@
 /* How long a guest may take after SIGTERM, and slaves for their last reports. */
 #define GRACE_MS 1000
 #define GRACE_NODE_MS 50 /* and for each node: many share the processors */
+/* What agents take to end what they have, and the way there and back. */
+#define AGENTS_MS 2000
+#define SECOND_INTERRUPT_MS 5000 /* as mpirun's */
 /* A process that does not die of SIGKILL is stuck in the kernel: nothing more can be done. */
 #define STUCK_MS 1000
 
@@ -40,10 +44,7 @@ void dq_cluster_prepare(struct dq_cluster *run, struct dq_launch *launch)
 {
     sigset_t set;
 
-    *run = (struct dq_cluster){.launch = launch, .nodes = launch->options->nodes};
-    for (int i = 0; i < run->nodes; i++) {
-        dq_member_init(&run->members[i], i, launch->options);
-    }
+    *run = (struct dq_cluster){.launch = launch};
     sigemptyset(&set);
     for (size_t i = 0; i < G_N_ELEMENTS(forwarded); i++) {
         sigaddset(&set, forwarded[i]);
@@ -59,7 +60,7 @@ void dq_cluster_prepare(struct dq_cluster *run, struct dq_launch *launch)
         dq_say_die(DQ_STATUS_FAULT, "signalfd: %s; raise the limits of open files or memory",
                    g_strerror(errno));
     }
-    if (run->nodes > 1) {
+    if (launch->options->nodes > 1) {
         dq_family_open();
     }
 }
@@ -103,7 +104,11 @@ static void fail(struct dq_cluster *run, int status, const char *format, ...)
     va_end(args);
     run->failed = true;
     decide(run, status, g_get_monotonic_time());
-    dq_say("%s", text);
+    if (dq_logs_folder()) {
+        dq_say("%s; logs are in %s", text, dq_logs_folder());
+    } else {
+        dq_say("%s", text);
+    }
     g_free(text);
 }
 
@@ -119,6 +124,20 @@ static const char *remedy(int signal)
     default:
         return "that is a fault of dqemu, please report it";
     }
+}
+
+/* When a node's host was last heard of; "" for one of this machine. */
+static const char *contact_of(const struct dq_member *m)
+{
+    static char text[256];
+
+    text[0] = '\0';
+    if (m->remote && !m->remote->here) {
+        char *last = dq_remote_last_contact(m->remote);
+        g_snprintf(text, sizeof(text), " (host %s: %s)", m->remote->host->name, last);
+        g_free(last);
+    }
+    return text;
 }
 
 static const char *ending_of(int wait_status)
@@ -145,8 +164,7 @@ static bool judge_master(struct dq_cluster *run)
     run->wall_seconds = (double)(now - run->started) / 1e6;
     if (WIFSIGNALED(master->wait_status) && !run->going) {
         fail(run, DQ_STATUS_FAULT, "node 0 (%s) was lost before the run began: %s; %s",
-             master->address, ending_of(master->wait_status),
-             remedy(WTERMSIG(master->wait_status)));
+             master->place, ending_of(master->wait_status), remedy(WTERMSIG(master->wait_status)));
     } else if (WIFSIGNALED(master->wait_status)) {
         decide(run, 128 + WTERMSIG(master->wait_status), now + grace(run));
     } else {
@@ -160,9 +178,19 @@ static bool judge_killed(struct dq_cluster *run)
 {
     for (int i = 1; i < run->nodes; i++) {
         struct dq_member *m = &run->members[i];
-        if (m->ended && WIFSIGNALED(m->wait_status) && !dq_member_explained(m)) {
-            fail(run, DQ_STATUS_FAULT, "node %d (%s) was lost: %s; %s", i, m->address,
-                 ending_of(m->wait_status), remedy(WTERMSIG(m->wait_status)));
+        if (!m->ended || dq_member_explained(m)) {
+            continue;
+        }
+        if (m->cut) {
+            fail(run, DQ_STATUS_FAULT,
+                 "node %d (%s) was lost: %s%s; check that machine and the way "
+                 "to it",
+                 i, m->place, m->remote->why, contact_of(m));
+            return true;
+        }
+        if (WIFSIGNALED(m->wait_status)) {
+            fail(run, DQ_STATUS_FAULT, "node %d (%s) was lost: %s%s; %s", i, m->place,
+                 ending_of(m->wait_status), contact_of(m), remedy(WTERMSIG(m->wait_status)));
             return true;
         }
     }
@@ -231,11 +259,12 @@ static void judge_reports(struct dq_cluster *run)
         fail(run, m->status, "%s", m->text);
     } else if ((m = find_ended(run))) {
         fail(run, DQ_STATUS_FAULT, "node %d (%s) was lost%s: %s; see what it says with -v", m->node,
-             m->address, run->going ? "" : " before the run began", ending_of(m->wait_status));
+             m->place, run->going ? "" : " before the run began", ending_of(m->wait_status));
     } else if ((m = find_witness(run))) {
         fail(run, DQ_STATUS_FAULT,
-             "node %d (%s) was lost by node %d: %s; check the network between them", m->lost_node,
-             run->members[m->lost_node].address, m->node, m->lost_why);
+             "node %d (%s) was lost by node %d: %s%s; check the network between them", m->lost_node,
+             run->members[m->lost_node].place, m->node, m->lost_why,
+             contact_of(&run->members[m->lost_node]));
     }
 }
 
@@ -361,11 +390,27 @@ static bool is_forwarded(int signal)
     return false;
 }
 
+/* On hosts the second Ctrl-C within a short time ends a program that does not at the first. */
+static bool is_second_interrupt(struct dq_cluster *run)
+{
+    int64_t now = g_get_monotonic_time(), before = run->interrupted;
+
+    run->interrupted = now;
+    return before && now - before < SECOND_INTERRUPT_MS * MS;
+}
+
 static void pass_on(struct dq_cluster *run, const struct signalfd_siginfo *info)
 {
     int signal = (int)info->ssi_signo;
 
     if (run->decided) {
+        return;
+    }
+    if (run->launch->rack && run->going && signal == SIGINT && is_second_interrupt(run)) {
+        fail(run, 128 + SIGINT,
+             "interrupted twice within %d s: the program on nodes 0 to %d was "
+             "ended",
+             SECOND_INTERRUPT_MS / 1000, run->nodes - 1);
         return;
     }
     if (!run->going && ends_a_start(signal)) {
@@ -395,12 +440,18 @@ static void follow_stop(struct dq_cluster *run)
         return;
     }
     signal_all(run, 1, SIGSTOP);
+    if (run->launch->rack) {
+        dq_rack_rest(run->launch->rack, true);
+    }
     sigemptyset(&set);
     sigaddset(&set, signal);
     raise(signal);
     sigprocmask(SIG_UNBLOCK, &set, NULL);
     sigprocmask(SIG_BLOCK, &set, NULL);
     /* Also when the kernel would not stop us: nobody would continue an orphaned group. */
+    if (run->launch->rack) {
+        dq_rack_rest(run->launch->rack, false);
+    }
     signal_all(run, 0, SIGCONT);
 }
 
@@ -411,8 +462,11 @@ static void reap(struct dq_cluster *run)
     pid_t pid;
 
     while ((pid = waitpid(-1, &status, WNOHANG | WUNTRACED)) > 0) {
+        if (run->launch->rack && dq_rack_changed(run->launch->rack, pid, status)) {
+            continue;
+        }
         for (int i = 0; i < run->nodes; i++) {
-            if (run->members[i].pid == pid && !run->members[i].ended) {
+            if (run->members[i].pid == pid && !run->members[i].remote && !run->members[i].ended) {
                 dq_member_changed(&run->members[i], status);
             }
         }
@@ -445,6 +499,27 @@ static const struct dq_member *slowest(const struct dq_cluster *run)
     return m;
 }
 
+/* The agents first: who leads to them is family, too, and would be killed before they heard. */
+static void end_all(struct dq_cluster *run, int64_t now)
+{
+    struct dq_rack *rack = run->launch->rack;
+
+    if (!run->killed) {
+        run->killed = true;
+        signal_all(run, 0, SIGKILL);
+        if (rack) {
+            dq_rack_bye(rack);
+        }
+    }
+    if (!rack || dq_rack_is_over(rack) || now >= run->kill_at + AGENTS_MS * MS) {
+        run->left = run->failed ? dq_family_kill() : 0;
+        if (rack) {
+            dq_rack_kill(rack);
+        }
+    }
+    reap(run);
+}
+
 static void expire(struct dq_cluster *run)
 {
     int64_t now = g_get_monotonic_time();
@@ -454,7 +529,7 @@ static void expire(struct dq_cluster *run)
         fail(run, DQ_STATUS_FAULT,
              "node %d (%s) is not ready after %d s; see what it waits for "
              "with -v, or raise -o handshake_ms",
-             m->node, m->address, (int)((now - run->started) / 1000000));
+             m->node, m->place, (int)((now - run->started) / 1000000));
     }
     if (!run->decided && run->time_limit && now >= run->time_limit) {
         dq_member_signal(&run->members[0], SIGTERM);
@@ -463,26 +538,38 @@ static void expire(struct dq_cluster *run)
         dq_say("the program did not end within %g s (--timeout)", run->launch->options->timeout);
     }
     if (run->decided && now >= run->kill_at) {
-        signal_all(run, 0, SIGKILL);
-        run->left = run->failed ? dq_family_kill() : 0;
-        reap(run);
+        end_all(run, now);
     }
 }
 
+/* Whose host is lost has ended, as far as anybody here will know. */
 static bool all_ended(const struct dq_cluster *run)
 {
     for (int i = 0; i < run->nodes; i++) {
-        if (run->members[i].pid > 0 && !run->members[i].ended) {
+        const struct dq_member *m = &run->members[i];
+        bool started = m->remote ? m->stage != DQ_STAGE_ABSENT && !m->remote->gone : m->pid > 0;
+        if (started && !m->ended) {
             return false;
         }
     }
     return true;
 }
 
-static bool is_over(const struct dq_cluster *run)
+static int64_t stuck_at(const struct dq_cluster *run)
 {
-    return run->decided && ((all_ended(run) && run->left == 0) ||
-                            g_get_monotonic_time() >= run->kill_at + STUCK_MS * MS);
+    return run->kill_at + (STUCK_MS + (run->launch->rack ? AGENTS_MS : 0)) * MS;
+}
+
+static bool is_over(struct dq_cluster *run)
+{
+    struct dq_rack *rack = run->launch->rack;
+    bool ended = run->decided && all_ended(run);
+
+    if (ended && rack) {
+        dq_rack_bye(rack);
+        ended = dq_rack_is_over(rack);
+    }
+    return run->decided && ((ended && run->left == 0) || g_get_monotonic_time() >= stuck_at(run));
 }
 
 /* Milliseconds until something is due; -1: nothing is. */
@@ -491,12 +578,16 @@ static int next_due(const struct dq_cluster *run)
     int64_t now = g_get_monotonic_time(), due = INT64_MAX;
 
     if (run->decided) {
-        due = now < run->kill_at ? run->kill_at : run->kill_at + STUCK_MS * MS;
+        due = now < run->kill_at ? run->kill_at : stuck_at(run);
+        if (run->launch->rack && now >= run->kill_at && now < run->kill_at + AGENTS_MS * MS) {
+            due = run->kill_at + AGENTS_MS * MS;
+        }
     } else {
         due = run->start_limit ? MIN(due, run->start_limit) : due;
         due = run->time_limit ? MIN(due, run->time_limit) : due;
         due = run->settled ? MIN(due, run->settled) : due;
     }
+    due = MIN(due, run->beat);
     if (due == INT64_MAX) {
         return -1;
     }
@@ -505,15 +596,31 @@ static int next_due(const struct dq_cluster *run)
 
 /* ---- all of it ---- */
 
+static void poll_rack(struct dq_cluster *run, const struct pollfd *fds)
+{
+    dq_rack_ready(run->launch->rack, fds);
+    run->beat = dq_rack_tick(run->launch->rack);
+    for (int i = 1; i < run->nodes; i++) {
+        if (run->members[i].remote->gone && run->members[i].stage != DQ_STAGE_ABSENT) {
+            dq_member_cut(&run->members[i]);
+        }
+    }
+}
+
 static void wait_and_read(struct dq_cluster *run)
 {
-    struct pollfd fds[DQ_MAX_NODES + 1];
+    struct pollfd fds[DQ_MAX_NODES + 1 + DQ_RACK_FDS];
+    struct pollfd *rack = fds + run->nodes + 1;
+    int count = run->nodes + 1;
 
     for (int i = 0; i < run->nodes; i++) {
         fds[i] = (struct pollfd){.fd = run->members[i].fd, .events = POLLIN};
     }
     fds[run->nodes] = (struct pollfd){.fd = run->signals, .events = POLLIN};
-    if (poll(fds, (nfds_t)run->nodes + 1, next_due(run)) < 0) {
+    if (run->launch->rack) {
+        count += dq_rack_fill(run->launch->rack, rack);
+    }
+    if (poll(fds, (nfds_t)count, next_due(run)) < 0) {
         return;
     }
     for (int i = 0; i < run->nodes; i++) {
@@ -524,12 +631,87 @@ static void wait_and_read(struct dq_cluster *run)
     if (fds[run->nodes].revents) {
         read_signals(run);
     }
+    if (run->launch->rack) {
+        poll_rack(run, rack);
+    }
+}
+
+/* ---- hosts ---- */
+
+/* A line on the stderr of a node elsewhere: for the user as if it were here, and for its log. */
+static void show_words(const struct dq_cluster *run, const struct dq_member *m, const char *text)
+{
+    const char *host = m->remote->host->name;
+
+    dq_logs_node(m->node, host, text);
+    if (run->launch->options->tag_output) {
+        dq_say_plain("[%d,%s] %s", m->node, host, text);
+    } else {
+        dq_say_plain("%s", text);
+    }
+}
+
+static void hear_agent(struct dq_remote *r, const char *type, const json_t *object)
+{
+    struct dq_cluster *run = r->ctx;
+    json_int_t node = json_integer_value(json_object_get(object, "node"));
+    const char *text = json_string_value(json_object_get(object, "text"));
+    struct dq_member *m = node > 0 && node < run->nodes ? &run->members[node] : NULL;
+
+    if (!m || m->remote != r) {
+        dq_remote_lose(r, "its agent speaks of a node that is not there");
+    } else if (strcmp(type, "says") == 0 && text) {
+        show_words(run, m, text);
+    } else if (!dq_member_hear(m, type, object)) {
+        dq_remote_lose(r, "its agent says what dqemu-launch does not understand");
+    }
+}
+
+static void hear_way(struct dq_remote *r, const char *text)
+{
+    dq_logs_host(r->host->name, text);
+}
+
+static void show_map(const struct dq_cluster *run)
+{
+    const struct dq_hosts *hosts = run->launch->rack->hosts;
+
+    for (int i = 0; i < run->nodes; i++) {
+        const struct dq_host *host = dq_hosts_of(hosts, i);
+        if (run->launch->options->display_map) {
+            dq_say("node %d: host %s, %s", i, host->name, run->members[i].address);
+        }
+        dq_logs_node(i, host->name, run->members[i].place);
+    }
+}
+
+static void open_hosts(struct dq_cluster *run)
+{
+    struct dq_rack *rack = run->launch->rack;
+
+    for (int i = 0; rack && i < rack->count; i++) {
+        rack->remotes[i].hear = hear_agent;
+        rack->remotes[i].words = hear_way;
+        rack->remotes[i].ctx = run;
+    }
+    if (rack && rack->remotes[0].host->nodes == 1) {
+        dq_remote_bye(&rack->remotes[0]); /* node 0 needs no agent */
+    }
+    if (rack) {
+        show_map(run);
+    }
 }
 
 int dq_cluster_run(struct dq_cluster *run)
 {
     bool told = false;
 
+    run->nodes = run->launch->options->nodes;
+    for (int i = 0; i < run->nodes; i++) {
+        dq_member_init(&run->members[i], i, run->launch);
+    }
+    open_hosts(run);
+    run->beat = INT64_MAX;
     run->started = g_get_monotonic_time();
     run->start_limit =
         run->started + (START_MS + (int64_t)run->launch->options->config.handshake_ms) * MS;

@@ -8,7 +8,8 @@
  *
  * End, in this order of belief, because one fault shows in many places:
  *   1. node 0 has ended and says nothing of a fault: its status is the guest's.
- *   2. another node was killed by a signal and had said nothing before: that is the fault.
+ *   2. another node was killed by a signal, or its host was lost, and it had said nothing before:
+ *      that is the fault.
  *   3. a node has reported an error: the first report is the fault.
  *   4. another node has ended with a status other than 0, or before the run began.
  *   5. a node has reported that it lost a peer.
@@ -26,14 +27,15 @@
 struct dq_cluster {
     const struct dq_launch *launch;
     struct dq_member members[DQ_MAX_NODES];
-    int nodes;
+    int nodes;           /* 0 until dq_cluster_run() */
     double wall_seconds; /* from the start of node 0 to its end */
 
     /* The rest is private to cluster.c. Times are monotonic microseconds; 0: never. */
     int signals; /* signalfd */
     bool going;  /* the guest runs, or has run */
-    int64_t started, start_limit, time_limit, settled, kill_at;
+    int64_t started, start_limit, time_limit, settled, kill_at, interrupted, beat;
     bool decided;
+    bool killed; /* what is left has been told to end */
     bool failed; /* by a fault, which has been told: nothing of the run may live on */
     int left;    /* then: how many of its processes were alive at the last look */
     int status;
@@ -41,7 +43,7 @@ struct dq_cluster {
 
 /*
  * Block the signals that a run handles, keeping the present mask in launch->signals. Before
- * any node is started.
+ * any process is started. run->signals can be read until dq_cluster_run().
  */
 void dq_cluster_prepare(struct dq_cluster *run, struct dq_launch *launch);
 

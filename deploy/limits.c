@@ -6,13 +6,12 @@
  */
 #include "deploy/limits.h"
 
+#include <glib.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#include "deploy/say.h"
 
 /*
  * What a node keeps open apart from its connections, in the upper half of its table (the lower
@@ -24,17 +23,17 @@
 /* Of a node before it runs anything: main, loop, worker, and one of the emulator's own. */
 #define NODE_THREADS 4
 
-static void check_files(int nodes)
+static char *file_trouble(int nodes)
 {
     const rlim_t least = 2 * (NODE_FILES + (rlim_t)nodes);
     struct rlimit limit;
 
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < least) {
-        dq_say_die(DQ_STATUS_FAULT,
-                   "the limit of open files, %d, is too low for %d nodes; raise it to %d or more "
-                   "(ulimit -n), or use fewer nodes",
-                   (int)limit.rlim_cur, nodes, (int)least);
+        return g_strdup_printf("the limit of open files, %d, is too low for %d nodes; raise it to "
+                               "%d or more (ulimit -n), or use fewer nodes",
+                               (int)limit.rlim_cur, nodes, (int)least);
     }
+    return NULL;
 }
 
 static void *stay(void *unused)
@@ -63,29 +62,30 @@ static bool have_threads(int count)
  * The limit counts what the user runs anywhere, and containers and privileges have their say:
  * only trying tells.
  */
-static void check_threads(int nodes)
+static char *thread_trouble(int nodes)
 {
     const int need = NODE_THREADS * nodes;
     struct rlimit limit;
     int status = 1;
 
     if (getrlimit(RLIMIT_NPROC, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY) {
-        return;
+        return NULL;
     }
     pid_t pid = fork();
     if (pid == 0) {
         _exit(have_threads(need - 1) ? 0 : 1);
     }
     if (pid < 0 || waitpid(pid, &status, 0) != pid || status != 0) {
-        dq_say_die(DQ_STATUS_FAULT,
-                   "the limit of processes, %lld, leaves no room for the %d threads of %d nodes; "
-                   "raise it (ulimit -u), end other programs of this user, or use fewer nodes",
-                   (long long)limit.rlim_cur, need, nodes);
+        return g_strdup_printf("the limit of processes, %lld, leaves no room for the %d threads of "
+                               "%d nodes; raise it (ulimit -u), end other programs of this user, "
+                               "or use fewer nodes",
+                               (long long)limit.rlim_cur, need, nodes);
     }
+    return NULL;
 }
 
-void dq_limits_check(int nodes)
+char *dq_limits_trouble(int here, int all)
 {
-    check_files(nodes);
-    check_threads(nodes);
+    char *trouble = file_trouble(all);
+    return trouble ? trouble : thread_trouble(here);
 }

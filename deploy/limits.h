@@ -7,9 +7,10 @@
 #define DQ_LIMITS_H
 
 /*
- * Ends the program with one line if so many nodes could not start and meet here. What the guest
- * itself needs beyond that is its own affair. SIGCHLD must not be ignored.
+ * What keeps `here` nodes of `all` from starting on this machine and meeting the others: a clause
+ * for the user, with its remedy, his to g_free(). NULL: nothing. What the guest itself needs beyond
+ * that is its own affair. SIGCHLD must not be ignored.
  */
-void dq_limits_check(int nodes);
+char *dq_limits_trouble(int here, int all);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * dqemu-launch: runs one guest program on several nodes of this machine.
+ * dqemu-launch: runs one guest program on several nodes, of this machine or of several hosts.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -13,7 +13,10 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "deploy/agent.h"
 #include "deploy/limits.h"
+#include "deploy/logs.h"
+#include "deploy/onhosts.h"
 #include "deploy/options.h"
 #include "deploy/permission.h"
 #include "deploy/program.h"
@@ -104,6 +107,50 @@ static int report(const struct dq_cluster *run, FILE *file, int status)
     return status;
 }
 
+/* What the processes of this machine need, where there is no preflight that looks. */
+static void check_this_machine(int nodes)
+{
+    char *limits = dq_limits_trouble(nodes, nodes);
+    const char *permission = dq_permission_trouble();
+
+    if (limits) {
+        dq_say_die(DQ_STATUS_FAULT, "%s", limits);
+    }
+    if (permission) {
+        dq_say_die(DQ_STATUS_FAULT, "%s (-n 1 needs none)", permission);
+    }
+}
+
+static void change_folder(const char *wdir)
+{
+    if (wdir && chdir(wdir) < 0) {
+        dq_say_die(DQ_STATUS_FAULT, "--wdir %s: %s; name a folder that is there", wdir,
+                   g_strerror(errno));
+    }
+}
+
+/* Runs with hosts go through here: the rack, its preflight, its logs. */
+static int run_on_hosts(struct dq_cluster *run, struct dq_launch *launch)
+{
+    static struct dq_rack rack;
+    const struct dq_options *o = launch->options;
+    int rc = dq_logs_open(o->log_dir);
+
+    if (rc < 0) {
+        dq_say_die(DQ_STATUS_FAULT, "cannot keep logs in %s: %s; name a folder with --log-dir",
+                   o->log_dir ? o->log_dir : g_get_tmp_dir(), g_strerror(-rc));
+    }
+    launch->rack = &rack;
+    launch->folder = g_get_current_dir();
+    int status = dq_on_hosts(&rack, launch, run->signals);
+    if (status < 0) {
+        status = dq_cluster_run(run);
+    }
+    dq_rack_free(&rack);
+    g_free(launch->folder);
+    return status;
+}
+
 int main(int argc, char **argv)
 {
     static struct dq_options options;
@@ -112,20 +159,25 @@ int main(int argc, char **argv)
 
     fill_standard_descriptors();
     signal(SIGCHLD, SIG_DFL); /* ignored ones could not be waited for */
+    if (argc == 2 && strcmp(argv[1], "--agent") == 0) {
+        return dq_agent_main();
+    }
     dq_options_read(&options, argc, argv);
+    change_folder(options.wdir);
     char *node_binary = find_node_binary(&options);
-    if (!options.program) {
+    if (!options.program && !options.check) {
         show_emulator_help(&options, node_binary);
     }
-    if (options.nodes > 1) {
-        dq_limits_check(options.nodes);
-        dq_permission_check();
+    if (options.nodes > 1 && options.hosts.count == 0) {
+        check_this_machine(options.nodes);
     }
     FILE *file = open_stats(options.stats ? options.stats_file : NULL);
     launch.node_binary = node_binary;
     make_secret(launch.secret);
     dq_cluster_prepare(&run, &launch);
-    int status = report(&run, file, dq_cluster_run(&run));
+    int status = options.hosts.count > 0 ? run_on_hosts(&run, &launch) : dq_cluster_run(&run);
+    status = run.nodes > 0 ? report(&run, file, status) : status;
+    dq_logs_close(run.failed);
     dq_cluster_free(&run);
     return status;
 }

@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "deploy/logs.h"
 #include "deploy/say.h"
 #include "deploy/spawn.h"
 #include "dqemu/control.h"
@@ -22,11 +23,28 @@
 /* Longer than any line that a node sends, stats and quoted file names included. */
 #define LINE_LIMIT (64 * 1024)
 
-void dq_member_init(struct dq_member *m, int node, const struct dq_options *options)
+static void set_address(struct dq_member *m, const char *address)
 {
+    g_strlcpy(m->address, address, sizeof(m->address));
+    if (m->remote) {
+        g_snprintf(m->place, sizeof(m->place), "host %s, %s", m->remote->host->name, address);
+    } else {
+        g_strlcpy(m->place, address, sizeof(m->place));
+    }
+}
+
+void dq_member_init(struct dq_member *m, int node, const struct dq_launch *launch)
+{
+    const struct dq_options *options = launch->options;
+
     *m = (struct dq_member){.node = node, .nodes = options->nodes, .fd = -1, .lost_node = -1};
     m->input = g_string_new(NULL);
-    g_strlcpy(m->address, options->addresses[node], sizeof(m->address));
+    m->verbose = options->config.verbose;
+    if (launch->rack && node > 0) {
+        m->remote = dq_rack_of(launch->rack, node);
+    }
+    set_address(m,
+                launch->rack ? dq_rack_of(launch->rack, node)->address : options->addresses[node]);
 }
 
 static void hang_up(struct dq_member *m)
@@ -54,7 +72,10 @@ static void send_object(struct dq_member *m, json_t *object)
     char *text = json_dumps(object, JSON_COMPACT);
     char *line = g_strconcat(text, "\n", NULL);
 
-    if (m->fd >= 0 && send(m->fd, line, strlen(line), MSG_NOSIGNAL) < 0) {
+    if (m->remote) {
+        dq_remote_send(m->remote,
+                       json_pack("{s:s, s:i, s:s}", "type", "to", "node", m->node, "text", text));
+    } else if (m->fd >= 0 && send(m->fd, line, strlen(line), MSG_NOSIGNAL) < 0) {
         /* Its process has ended or is about to, which is noticed as such. */
     }
     g_free(line);
@@ -87,19 +108,87 @@ static void send_config(struct dq_member *m, const struct dq_launch *launch)
                              "secret", secret, "bind", m->address, "port",
                              o->first_port ? o->first_port + m->node : 0, "placement",
                              dq_config_placement_name(o->config.placement), "verbose",
-                             o->config.verbose, "options", tunables(&o->config)));
+                             m->remote ? MAX(o->config.verbose, 1) : o->config.verbose, "options",
+                             tunables(&o->config)));
     explicit_bzero(secret, sizeof(secret));
+}
+
+static json_t *words_of(char *const *words)
+{
+    json_t *list = json_array();
+
+    for (; words && *words; words++) {
+        char *valid = g_utf8_make_valid(*words, -1);
+        json_array_append_new(list, json_string(valid));
+        g_free(valid);
+    }
+    return list;
+}
+
+/* What the user asked for, and the emulator's own variables as they are here. */
+static json_t *environment_of(const struct dq_options *options)
+{
+    json_t *list = words_of(options->exports);
+
+    for (char **e = environ; *e; e++) {
+        if (g_str_has_prefix(*e, "QEMU_") && !g_str_has_prefix(*e, "QEMU_GDB=")) {
+            char *valid = g_utf8_make_valid(*e, -1);
+            json_array_append_new(list, json_string(valid));
+            g_free(valid);
+        }
+    }
+    return list;
+}
+
+/* The program's own arguments are no business of other hosts: a node there loads no program. */
+static void start_remote(struct dq_member *m, const struct dq_launch *launch)
+{
+    const struct dq_options *o = launch->options;
+    const struct dq_host *host = m->remote->host;
+    char *program[] = {o->program[0], NULL};
+    struct dq_options there = *o;
+
+    there.program = program;
+    char **arguments = dq_spawn_arguments(&there, m->node);
+    char *folder = g_utf8_make_valid(launch->folder, -1);
+    json_t *start = json_pack("{s:s, s:i, s:o, s:o, s:o, s:s, s:i, s:i}", "type", "start", "node",
+                              m->node, "wrap", words_of(o->wrap), "arguments", words_of(arguments),
+                              "environment", environment_of(o), "folder", folder, "share",
+                              m->node - host->first, "shares", o->bind_cores ? host->nodes : 0);
+    g_free(folder);
+    g_free(arguments);
+    dq_remote_send(m->remote, start);
+    m->stage = DQ_STAGE_STARTED;
+    send_config(m, launch);
 }
 
 int dq_member_start(struct dq_member *m, const struct dq_launch *launch)
 {
+    const struct dq_options *o = launch->options;
     int ends[2];
 
+    if (m->remote) {
+        start_remote(m, launch);
+        return 0;
+    }
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0) {
         return -errno;
     }
-    pid_t pid = dq_spawn_node(launch, m->node, ends[1]);
+    char **arguments = dq_spawn_arguments(o, m->node);
+    struct dq_spawn spawn = {
+        .node = m->node,
+        .wrap = o->wrap,
+        .binary = launch->node_binary,
+        .arguments = arguments,
+        .signals = &launch->signals,
+        .control = ends[1],
+        .words = -1,
+        .share = m->node,
+        .shares = o->bind_cores ? (launch->rack ? o->hosts.list[0].nodes : o->nodes) : 0,
+    };
+    pid_t pid = dq_spawn_node(&spawn);
     int rc = pid < 0 ? -errno : 0;
+    g_free(arguments);
     close(ends[1]);
     if (rc < 0) {
         close(ends[0]);
@@ -130,10 +219,11 @@ void dq_member_send_go(struct dq_member *m)
 
 /* ---- from the node ---- */
 
-static int64_t time_of(const json_t *object)
+/* The clocks of other hosts tell nothing here: then it is when we heard of it. */
+static int64_t time_of(const struct dq_member *m, const json_t *object)
 {
     const json_t *at = json_object_get(object, "at");
-    return json_is_integer(at) ? json_integer_value(at) : g_get_monotonic_time();
+    return json_is_integer(at) && !m->remote ? json_integer_value(at) : g_get_monotonic_time();
 }
 
 static void hear_error(struct dq_member *m, int status, const char *text, int64_t at)
@@ -154,7 +244,7 @@ static bool hear_lost(struct dq_member *m, const json_t *object, const char *tex
         return false;
     }
     if (!dq_member_explained(m)) {
-        m->explained_at = time_of(object);
+        m->explained_at = time_of(m, object);
         m->lost_node = (int)lost;
         m->lost_why = g_strdup(text);
     }
@@ -170,7 +260,7 @@ static bool hear_listening(struct dq_member *m, const json_t *object)
         m->stage != DQ_STAGE_STARTED) {
         return false;
     }
-    g_strlcpy(m->address, address, sizeof(m->address));
+    set_address(m, address);
     m->port = (uint16_t)port;
     m->stage = DQ_STAGE_LISTENING;
     return true;
@@ -195,6 +285,17 @@ static void hear_memory(struct dq_member *m, json_t *areas)
     json_array_extend(m->memory, areas);
 }
 
+/* Nodes on hosts always say more than the user wants to see: the rest is for their logs. */
+static void hear_log(const struct dq_member *m, const char *text)
+{
+    if (m->remote) {
+        dq_logs_node(m->node, m->remote->host->name, text);
+    }
+    if (m->verbose > 0) {
+        dq_say("node %d: %s", m->node, text);
+    }
+}
+
 /* False if that is no line of the control channel, or comes out of turn. */
 static bool hear(struct dq_member *m, const json_t *object)
 {
@@ -212,13 +313,13 @@ static bool hear(struct dq_member *m, const json_t *object)
     } else if (strcmp(type, "memory") == 0 && m->node == 0) {
         hear_memory(m, json_object_get(object, "areas"));
     } else if (strcmp(type, "log") == 0 && text) {
-        dq_say("node %d: %s", m->node, text);
+        hear_log(m, text);
     } else if (strcmp(type, "lost") == 0 && text) {
         return hear_lost(m, object, text);
     } else if (strcmp(type, "error") == 0 && text) {
         json_int_t status = json_integer_value(json_object_get(object, "status"));
         hear_error(m, status >= 1 && status <= 255 ? (int)status : DQ_STATUS_FAULT, text,
-                   time_of(object));
+                   time_of(m, object));
     } else {
         return false;
     }
@@ -238,7 +339,7 @@ static void hear_lines(struct dq_member *m)
         if (!understood) {
             char *text = g_strdup_printf("node %d (%s) says what dqemu-launch does not understand; "
                                          "use both from one build",
-                                         m->node, m->address);
+                                         m->node, m->place);
             hear_error(m, DQ_STATUS_FAULT, text, g_get_monotonic_time());
             g_free(text);
         }
@@ -268,7 +369,44 @@ void dq_member_read(struct dq_member *m)
     }
 }
 
+bool dq_member_hear(struct dq_member *m, const char *type, const json_t *object)
+{
+    const char *text = json_string_value(json_object_get(object, "text"));
+    const char *why = json_string_value(json_object_get(object, "why"));
+
+    if (m->ended) {
+        return true;
+    }
+    if (strcmp(type, "from") == 0 && text) {
+        g_string_append(m->input, text);
+        g_string_append_c(m->input, '\n');
+        hear_lines(m);
+    } else if (strcmp(type, "started") == 0 && why) {
+        char *line = g_strdup_printf("cannot start node %d (%s): %s; close other programs there or "
+                                     "raise the limits of processes and open files",
+                                     m->node, m->place, why);
+        hear_error(m, DQ_STATUS_FAULT, line, g_get_monotonic_time());
+        g_free(line);
+        m->ended = true;
+    } else if (strcmp(type, "started") == 0) {
+        m->pid = (pid_t)json_integer_value(json_object_get(object, "pid"));
+    } else if (strcmp(type, "changed") == 0) {
+        dq_member_changed(m, (int)json_integer_value(json_object_get(object, "status")));
+    } else {
+        return false;
+    }
+    return true;
+}
+
 /* ---- the process ---- */
+
+void dq_member_cut(struct dq_member *m)
+{
+    if (!m->ended) {
+        m->cut = true;
+        m->ended = true;
+    }
+}
 
 void dq_member_changed(struct dq_member *m, int wait_status)
 {
@@ -284,7 +422,13 @@ void dq_member_changed(struct dq_member *m, int wait_status)
 
 void dq_member_signal(struct dq_member *m, int signal)
 {
-    if (m->pid > 0 && !m->ended) {
+    if (m->pid <= 0 || m->ended) {
+        return;
+    }
+    if (m->remote) {
+        dq_remote_send(m->remote, json_pack("{s:s, s:i, s:i}", "type", "signal", "node", m->node,
+                                            "signal", signal));
+    } else {
         kill(m->pid, signal);
     }
 }

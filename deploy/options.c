@@ -15,6 +15,8 @@
 #include "deploy/help.h"
 #include "deploy/say.h"
 
+#define LOOPBACK "127.0.0.1"
+
 enum option {
 #define X(id, letter, word, argument, env, standard, help) OPTION_##id,
 #include "deploy/options.inc"
@@ -49,8 +51,9 @@ static const struct {
 
 struct parser {
     struct dq_options *out;
-    GPtrArray *emulator, *emulator_slave;
+    GPtrArray *emulator, *emulator_slave, *exports;
     const char *addresses, *bind, *port_range;
+    bool nodes_given, hosts_given, hosts_from_twin;
 };
 
 /* ---- values ---- */
@@ -78,6 +81,51 @@ static void set_nodes(struct parser *p, const char *name, const char *text)
                    DQ_MAX_NODES);
     }
     p->out->nodes = (int)value;
+    p->nodes_given = true;
+}
+
+static void set_hosts(struct parser *p, const char *name, const char *text, bool file)
+{
+    char *why = NULL;
+    bool twin = g_str_has_prefix(name, "DQEMU_");
+
+    if (p->hosts_from_twin && !twin) {
+        dq_hosts_free(&p->out->hosts); /* the command line wins */
+    }
+    p->hosts_from_twin = twin;
+    bool right = file ? dq_hosts_add_file(&p->out->hosts, text, &why)
+                      : dq_hosts_add_list(&p->out->hosts, text, &why);
+
+    if (!right) {
+        dq_say_die(DQ_STATUS_FAULT, "%s %s: %s", name, text, why);
+    }
+    p->hosts_given = true;
+}
+
+static void set_bind_to(struct parser *p, const char *name, const char *text)
+{
+    p->out->bind_cores = strcmp(text, "core") == 0;
+    if (!p->out->bind_cores && strcmp(text, "none") != 0) {
+        dq_say_die(DQ_STATUS_FAULT, "%s %s: give core or none", name, text);
+    }
+}
+
+/* VAR=VALUE, or VAR as it is here; node 0 gets it as well. */
+static void set_export(struct parser *p, const char *name, const char *text)
+{
+    const char *equals = strchr(text, '=');
+    char *variable = g_strndup(text, equals ? (gsize)(equals - text) : strlen(text));
+
+    if (*variable == '\0') {
+        dq_say_die(DQ_STATUS_FAULT, "%s %s: no variable; write VAR or VAR=VALUE", name, text);
+    }
+    if (equals) {
+        g_setenv(variable, equals + 1, TRUE);
+    } else if (!g_getenv(variable)) {
+        dq_say_die(DQ_STATUS_FAULT, "%s %s: it is not set here; write %s=VALUE", name, text, text);
+    }
+    g_ptr_array_add(p->exports, g_strconcat(variable, "=", g_getenv(variable), NULL));
+    g_free(variable);
 }
 
 static void set_placement(struct parser *p, const char *name, const char *text)
@@ -88,22 +136,34 @@ static void set_placement(struct parser *p, const char *name, const char *text)
     }
 }
 
-static void set_timeout(struct parser *p, const char *name, const char *text)
+static double read_seconds(const char *name, const char *text)
 {
     char *end;
     double value = g_ascii_strtod(text, &end);
     if (end == text || *end != '\0' || !(value > 0 && value < 1e9)) {
         dq_say_die(DQ_STATUS_FAULT, "%s %s: not a time; give seconds, such as 2.5", name, text);
     }
-    p->out->timeout = value;
+    return value;
 }
 
-static void set_wrap(struct parser *p, const char *name, const char *text)
+static void set_contact(struct parser *p, const char *name, const char *text)
+{
+    double ms = read_seconds(name, text) * 1000;
+
+    if (dq_config_tune(&p->out->config, "contact_ms", (uint64_t)ms) < 0) {
+        dq_say_die(DQ_STATUS_FAULT,
+                   "%s %s: outside the limits of contact_ms, which dqemu-launch --help shows", name,
+                   text);
+    }
+}
+
+/* Words as a shell reads them; "": none. */
+static void set_words(char ***words, const char *name, const char *text)
 {
     GError *error = NULL;
-    g_strfreev(p->out->wrap);
-    p->out->wrap = NULL;
-    if (*text != '\0' && !g_shell_parse_argv(text, NULL, &p->out->wrap, &error)) {
+    g_strfreev(*words);
+    *words = NULL;
+    if (*text != '\0' && !g_shell_parse_argv(text, NULL, words, &error)) {
         dq_say_die(DQ_STATUS_FAULT, "%s %s: %s; quote it as a shell would", name, text,
                    error->message);
     }
@@ -145,9 +205,58 @@ static void set_tunables(struct parser *p, const char *name, const char *text)
     g_strfreev(settings);
 }
 
+/* The options about hosts. False: it is none of them. */
+static bool set_host_option(struct parser *p, enum option option, const char *name,
+                            const char *text)
+{
+    struct dq_options *out = p->out;
+
+    switch (option) {
+    case OPTION_HOSTS:
+    case OPTION_HOSTFILE:
+        set_hosts(p, name, text, option == OPTION_HOSTFILE);
+        return true;
+    case OPTION_INTERFACE:
+        out->interface = text;
+        return true;
+    case OPTION_PREFIX:
+        out->prefix = text;
+        return true;
+    case OPTION_LOG_DIR:
+        out->log_dir = text;
+        return true;
+    case OPTION_EXPORT:
+        set_export(p, name, text);
+        return true;
+    case OPTION_BIND_TO:
+        set_bind_to(p, name, text);
+        return true;
+    case OPTION_CONTACT:
+        set_contact(p, name, text);
+        return true;
+    case OPTION_CHECK:
+        out->check = true;
+        return true;
+    case OPTION_PUSH:
+        out->push = true;
+        return true;
+    case OPTION_DISPLAY_MAP:
+        out->display_map = true;
+        return true;
+    case OPTION_TAG_OUTPUT:
+        out->tag_output = true;
+        return true;
+    default:
+        return false;
+    }
+}
+
 /* text NULL: a flag, or an optional value that was left out. name: as the user wrote it. */
 static void set_option(struct parser *p, enum option option, const char *name, const char *text)
 {
+    if (set_host_option(p, option, name, text)) {
+        return;
+    }
     switch (option) {
     case OPTION_NODES:
         set_nodes(p, name, text);
@@ -169,16 +278,25 @@ static void set_option(struct parser *p, enum option option, const char *name, c
         p->port_range = text;
         break;
     case OPTION_WRAP:
-        set_wrap(p, name, text);
+        set_words(&p->out->wrap, name, text);
+        break;
+    case OPTION_SSH:
+        set_words(&p->out->ssh, name, text);
+        break;
+    case OPTION_RSH:
+        set_words(&p->out->rsh, name, text);
         break;
     case OPTION_TUNE:
         set_tunables(p, name, text);
         break;
     case OPTION_TIMEOUT:
-        set_timeout(p, name, text);
+        p->out->timeout = read_seconds(name, text);
         break;
     case OPTION_NODE_BINARY:
         p->out->node_binary = text;
+        break;
+    case OPTION_WDIR:
+        p->out->wdir = text;
         break;
     case OPTION_VERBOSE:
         p->out->config.verbose = MIN(p->out->config.verbose + 1, 9);
@@ -192,7 +310,7 @@ static void set_option(struct parser *p, enum option option, const char *name, c
     case OPTION_HELP:
         dq_help_print();
         exit(0);
-    case OPTION_COUNT:
+    default: /* set_host_option() has had it */
         break;
     }
 }
@@ -392,8 +510,54 @@ static void set_ports(struct parser *p)
     g_strfreev(ends);
 }
 
+/* Hosts that were named, or those of an allocation; none of them: the nodes are processes here. */
+static void set_host_nodes(struct parser *p)
+{
+    struct dq_options *out = p->out;
+    char *why = NULL;
+    bool local = p->addresses || strcmp(p->bind, LOOPBACK) != 0;
+
+    if (local && p->hosts_given) {
+        dq_say_die(DQ_STATUS_FAULT, "--bind and --addresses are for nodes of this machine; with "
+                                    "hosts, use --interface or address= in a --hostfile");
+    }
+    if (!p->hosts_given && !local && dq_hosts_add_slurm(&out->hosts, &why) < 0) {
+        dq_say_die(DQ_STATUS_FAULT, "the allocation of Slurm: %s", why);
+    }
+    if (out->check && out->hosts.count == 0) {
+        char *here = g_strdup_printf("localhost:%d", out->nodes);
+        dq_hosts_add_list(&out->hosts, here, &why);
+        g_free(here);
+        p->hosts_given = true;
+    }
+    if (out->hosts.count == 0) {
+        return;
+    }
+    int nodes = dq_hosts_assign(&out->hosts, p->nodes_given ? out->nodes : 0, &why);
+    /* an allocation of this machine alone, or one node, need no host */
+    if ((!p->hosts_given && out->hosts.count == 1) || (nodes == 1 && !out->check)) {
+        out->nodes = nodes == 1 && p->hosts_given ? 1 : out->nodes;
+        dq_hosts_free(&out->hosts);
+    } else if (nodes < 0) {
+        dq_say_die(DQ_STATUS_FAULT, "%s", why);
+    } else {
+        out->nodes = nodes;
+    }
+}
+
+/* Before the working directory changes. */
+static void make_absolute(const char **path)
+{
+    if (*path) {
+        *path = g_canonicalize_filename(*path, NULL);
+    }
+}
+
 static void check_program(const struct dq_options *out)
 {
+    if (out->check) {
+        return;
+    }
     if (!out->program && !out->emulator_help) {
         dq_say_die(DQ_STATUS_FAULT, "no PROGRAM given; see dqemu-launch --help");
     }
@@ -404,8 +568,10 @@ static void check_program(const struct dq_options *out)
 
 void dq_options_read(struct dq_options *options, int argc, char **argv)
 {
-    struct parser p = {
-        .out = options, .emulator = g_ptr_array_new(), .emulator_slave = g_ptr_array_new()};
+    struct parser p = {.out = options,
+                       .emulator = g_ptr_array_new(),
+                       .emulator_slave = g_ptr_array_new(),
+                       .exports = g_ptr_array_new()};
 
     *options = (struct dq_options){0};
     dq_config_init(&options->config);
@@ -415,13 +581,21 @@ void dq_options_read(struct dq_options *options, int argc, char **argv)
     }
 #include "deploy/options.inc"
 #undef X
+    p.nodes_given = false;
     parse_environment(&p);
     parse_words(&p, argc, argv);
     check_program(options);
+    set_host_nodes(&p);
     set_addresses(&p);
     set_ports(&p);
     g_ptr_array_add(p.emulator, NULL);
     g_ptr_array_add(p.emulator_slave, NULL);
     options->emulator = (char **)g_ptr_array_free(p.emulator, FALSE);
     options->emulator_slave = (char **)g_ptr_array_free(p.emulator_slave, FALSE);
+    g_ptr_array_add(p.exports, NULL);
+    options->exports = (char **)g_ptr_array_free(p.exports, FALSE);
+    if (options->wdir) {
+        make_absolute(&options->stats_file);
+        make_absolute(&options->log_dir);
+    }
 }

@@ -10,11 +10,21 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "deploy/hosts.h"
 #include "dqemu/config.h"
 #include "proto/wire.h"
 
 struct dq_options {
     int nodes;
+    struct dq_hosts hosts; /* count 0: none, the nodes are processes of this machine */
+    const char *interface; /* or NULL */
+    const char *prefix;    /* or NULL */
+    char **ssh, **rsh;     /* words, NULL-terminated; rsh NULL: ssh or srun */
+    bool check, push;
+    const char *wdir; /* or NULL */
+    char **exports;   /* VAR=VALUE, NULL-terminated */
+    bool display_map, bind_cores, tag_output;
+    const char *log_dir;     /* absolute, or NULL */
     struct dq_config config; /* placement, verbose, tunables; the rest is per node */
     bool stats;              /* report at the end: */
     const char *stats_file;  /* here as JSON; NULL: as a table on stderr */

@@ -7,14 +7,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <glib.h>
 #include <linux/userfaultfd.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-
-#include "deploy/say.h"
 
 #ifndef USERFAULTFD_IOC_NEW /* Linux 6.1 */
 #define USERFAULTFD_IOC_NEW _IO(0xAA, 0x00)
@@ -34,30 +32,33 @@ static int open_userfaultfd(void)
     return (int)syscall(SYS_userfaultfd, O_CLOEXEC);
 }
 
-void dq_permission_check(void)
+/* fd: as open_userfaultfd() gave it, with errno. */
+static const char *opening_trouble(int fd)
+{
+    if (fd < 0 && errno == EPERM) {
+        return "no permission for userfaultfd, which more than one node needs; run as root, "
+               "give this user access to /dev/userfaultfd, or set the sysctl "
+               "vm.unprivileged_userfaultfd=1";
+    }
+    if (fd < 0 && errno == ENOSYS) {
+        return "this kernel has no userfaultfd, which more than one node needs; use Linux 5.7 or "
+               "later with CONFIG_USERFAULTFD";
+    }
+    return fd < 0 ? "userfaultfd, which more than one node needs, cannot be opened" : NULL;
+}
+
+const char *dq_permission_trouble(void)
 {
     int fd = open_userfaultfd();
-
-    if (fd < 0 && errno == EPERM) {
-        dq_say_die(DQ_STATUS_FAULT,
-                   "no permission for userfaultfd, which more than one node needs; run as root, "
-                   "give this user access to /dev/userfaultfd, or set the sysctl "
-                   "vm.unprivileged_userfaultfd=1 (-n 1 needs none)");
-    } else if (fd < 0 && errno == ENOSYS) {
-        dq_say_die(DQ_STATUS_FAULT,
-                   "this kernel has no userfaultfd, which more than one node "
-                   "needs; use Linux 5.7 or later with CONFIG_USERFAULTFD (-n 1 needs none)");
-    } else if (fd < 0) {
-        dq_say_die(DQ_STATUS_FAULT,
-                   "userfaultfd, which more than one node needs: %s; "
-                   "-n 1 needs none",
-                   g_strerror(errno));
-    }
+    const char *trouble = opening_trouble(fd);
     struct uffdio_api api = {.api = UFFD_API, .features = UFFD_FEATURE_PAGEFAULT_FLAG_WP};
-    if (ioctl(fd, UFFDIO_API, &api) < 0) {
-        dq_say_die(DQ_STATUS_FAULT,
-                   "this kernel's userfaultfd cannot write-protect pages, which "
-                   "more than one node needs; use Linux 5.7 or later (-n 1 needs none)");
+
+    if (!trouble && ioctl(fd, UFFDIO_API, &api) < 0) {
+        trouble = "this kernel's userfaultfd cannot write-protect pages, which more than one node "
+                  "needs; use Linux 5.7 or later";
     }
-    close(fd);
+    if (fd >= 0) {
+        close(fd);
+    }
+    return trouble;
 }

@@ -7,7 +7,7 @@
 #ifndef DQ_PERMISSION_H
 #define DQ_PERMISSION_H
 
-/* Ends the process with one line (status 125) that names the remedies if not. */
-void dq_permission_check(void);
+/* What stands against it, a clause for the user with its remedies. NULL: nothing. */
+const char *dq_permission_trouble(void);
 
 #endif

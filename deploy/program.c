@@ -155,25 +155,37 @@ const char *dq_program_default_isa(void)
     return isas[0].name;
 }
 
-char *dq_program_node_binary(const char *isa)
+char *dq_program_find_node_binary(const char *isa)
 {
     char *self = g_file_read_link("/proc/self/exe", NULL);
     char *folder = self ? g_path_get_dirname(self) : g_strdup(".");
     char *name = g_strconcat("dqemu-", isa, NULL);
-    char *beside = g_build_filename(folder, name, NULL);
-    char *installed = g_build_filename(folder, "..", "libexec", "dqemu", name, NULL);
-    char *path = access(beside, X_OK) == 0 ? beside : installed;
+    char *path = g_build_filename(folder, name, NULL);
 
     if (access(path, X_OK) < 0) {
-        dq_say_die(DQ_STATUS_FAULT,
-                   "the node program %s is missing beside %s; run make, or name it "
-                   "with --node-binary",
-                   name, self ? self : "dqemu-launch");
+        g_free(path);
+        path = g_build_filename(folder, "..", "libexec", "dqemu", name, NULL);
     }
-    g_free(path == beside ? installed : beside);
+    if (access(path, X_OK) < 0) {
+        g_free(path);
+        path = NULL;
+    }
     g_free(name);
     g_free(folder);
     g_free(self);
+    return path;
+}
+
+char *dq_program_node_binary(const char *isa)
+{
+    char *path = dq_program_find_node_binary(isa);
+
+    if (!path) {
+        dq_say_die(DQ_STATUS_FAULT,
+                   "the node program dqemu-%s is missing beside dqemu-launch; run make, or name it "
+                   "with --node-binary",
+                   isa);
+    }
     return path;
 }
 

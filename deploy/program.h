@@ -22,6 +22,9 @@ const char *dq_program_default_isa(void);
  */
 char *dq_program_node_binary(const char *isa);
 
+/* The same for who goes on without: NULL if there is none. */
+char *dq_program_find_node_binary(const char *isa);
+
 /* Ends the process with one line unless this file, which the user named, can be executed. */
 void dq_program_check_node_binary(const char *path);
 

@@ -29,11 +29,12 @@ static bool reader_is_ready(void)
     return ready;
 }
 
-static void say(const char *format, va_list args) __attribute__((format(printf, 1, 0)));
-static void say(const char *format, va_list args)
+static void say(const char *prefix, const char *format, va_list args)
+    __attribute__((format(printf, 2, 0)));
+static void say(const char *prefix, const char *format, va_list args)
 {
     char *text = g_strdup_vprintf(format, args);
-    char *line = g_strconcat("dqemu: ", text, "\n", NULL);
+    char *line = g_strconcat(prefix, text, "\n", NULL);
     size_t length = MIN(strlen(line), (size_t)PIPE_BUF); /* what a ready pipe surely takes */
 
     line[length - 1] = '\n';
@@ -49,7 +50,15 @@ void dq_say(const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    say(format, args);
+    say("dqemu: ", format, args);
+    va_end(args);
+}
+
+void dq_say_plain(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    say("", format, args);
     va_end(args);
 }
 
@@ -57,7 +66,7 @@ void dq_say_die(int status, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    say(format, args);
+    say("dqemu: ", format, args);
     va_end(args);
     exit(status);
 }

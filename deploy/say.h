@@ -16,6 +16,9 @@
 /* One line, written at once (no newline in the format). */
 void dq_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* The same for a line that is not ours: as it is. */
+void dq_say_plain(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
 /* The same, then exit. Only while no node runs. */
 _Noreturn void dq_say_die(int status, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

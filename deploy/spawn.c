@@ -10,14 +10,14 @@
 #include <fcntl.h>
 #include <glib.h>
 #include <jansson.h>
-#include <signal.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "deploy/member.h"
+#include "deploy/options.h"
 #include "deploy/say.h"
 
 /* A word of --wrap: %n is the node's number, %% a per cent sign. */
@@ -44,22 +44,30 @@ static void add_all(GPtrArray *list, char *const *words)
     }
 }
 
-/* [wrap] node-binary --dqemu-control=FD [emulator's options] PROGRAM ARGS; never freed. */
-static char **build_argv(const struct dq_launch *launch, int node, int control)
+char **dq_spawn_arguments(const struct dq_options *options, int node)
 {
-    const struct dq_options *o = launch->options;
+    GPtrArray *words = g_ptr_array_new();
+
+    add_all(words, node == 0 ? options->emulator : options->emulator_slave);
+    if (options->program[0][0] == '-') {
+        g_ptr_array_add(words, "--");
+    }
+    add_all(words, options->program);
+    g_ptr_array_add(words, NULL);
+    return (char **)g_ptr_array_free(words, FALSE);
+}
+
+/* [wrap] node-binary --dqemu-control=FD arguments; never freed. */
+static char **build_argv(const struct dq_spawn *spawn)
+{
     GPtrArray *argv = g_ptr_array_new();
 
-    for (char **w = o->wrap; w && *w; w++) {
-        g_ptr_array_add(argv, expand(*w, node));
+    for (char *const *w = spawn->wrap; w && *w; w++) {
+        g_ptr_array_add(argv, expand(*w, spawn->node));
     }
-    g_ptr_array_add(argv, (char *)launch->node_binary);
-    g_ptr_array_add(argv, g_strdup_printf("--dqemu-control=%d", control));
-    add_all(argv, node == 0 ? o->emulator : o->emulator_slave);
-    if (o->program[0][0] == '-') {
-        g_ptr_array_add(argv, "--");
-    }
-    add_all(argv, o->program);
+    g_ptr_array_add(argv, (char *)spawn->binary);
+    g_ptr_array_add(argv, g_strdup_printf("--dqemu-control=%d", spawn->control));
+    add_all(argv, spawn->arguments);
     g_ptr_array_add(argv, NULL);
     return (char **)g_ptr_array_free(argv, FALSE);
 }
@@ -94,35 +102,73 @@ static void detach_slave(int control)
     unsetenv("QEMU_GDB");
 }
 
-static _Noreturn void become_node(const struct dq_launch *launch, int node, int control,
-                                  pid_t launcher, char **argv)
+/* The processors that this process may use, in as many parts as nodes here share them. */
+static void bind_processors(int share, int shares)
+{
+    cpu_set_t all, mine;
+    int seen = 0;
+
+    if (shares == 0 || sched_getaffinity(0, sizeof(all), &all) < 0) {
+        return;
+    }
+    const int count = CPU_COUNT(&all);
+    const int from = share * count / shares;
+    const int to = MAX((share + 1) * count / shares, from + 1); /* more nodes than processors */
+    CPU_ZERO(&mine);
+    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+        if (CPU_ISSET(cpu, &all)) {
+            if (seen >= from && seen < to) {
+                CPU_SET(cpu, &mine);
+            }
+            seen++;
+        }
+    }
+    sched_setaffinity(0, sizeof(mine), &mine);
+}
+
+static void change_surroundings(const struct dq_spawn *spawn)
+{
+    for (char *const *e = spawn->environment; e && *e; e++) {
+        putenv(*e);
+    }
+    if (spawn->folder && chdir(spawn->folder) < 0) {
+        /* a slave opens no file of the guest's: as good as any other */
+    }
+    bind_processors(spawn->share, spawn->shares);
+}
+
+static _Noreturn void become_node(const struct dq_spawn *spawn, pid_t parent, char **argv)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != launcher) {
+    if (getppid() != parent) {
         _exit(DQ_STATUS_FAULT);
     }
-    if (node != 0) {
-        detach_slave(control);
+    if (spawn->words >= 0) {
+        dup2(spawn->words, STDERR_FILENO);
     }
-    fcntl(control, F_SETFD, 0);
-    sigprocmask(SIG_SETMASK, &launch->signals, NULL);
-    if (launch->options->wrap) {
+    if (spawn->node != 0) {
+        detach_slave(spawn->control);
+    }
+    change_surroundings(spawn);
+    fcntl(spawn->control, F_SETFD, 0);
+    sigprocmask(SIG_SETMASK, spawn->signals, NULL);
+    if (spawn->wrap) {
         execvp(argv[0], argv);
     } else {
         execv(argv[0], argv); /* a path, and no shell for what the kernel does not know */
     }
-    report_exec(control, argv[0]);
+    report_exec(spawn->control, argv[0]);
     _exit(DQ_STATUS_FAULT);
 }
 
-pid_t dq_spawn_node(const struct dq_launch *launch, int node, int control)
+pid_t dq_spawn_node(const struct dq_spawn *spawn)
 {
-    char **argv = build_argv(launch, node, control);
-    pid_t launcher = getpid();
+    char **argv = build_argv(spawn);
+    pid_t parent = getpid();
     pid_t pid = fork();
 
     if (pid == 0) {
-        become_node(launch, node, control, launcher, argv);
+        become_node(spawn, parent, argv);
     }
     g_free(argv);
     return pid;

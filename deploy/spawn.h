@@ -1,26 +1,48 @@
 /*
- * Starting the process of a node: its descriptors, process group, arguments.
+ * Starting the process of a node on this machine: by the launcher, or by an agent for it.
+ *
+ * One thread; fork() and exec() only.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #ifndef DQ_SPAWN_H
 #define DQ_SPAWN_H
 
+#include <signal.h>
+#include <stdbool.h>
 #include <sys/types.h>
 
-struct dq_launch;
+struct dq_options;
+
+struct dq_spawn {
+    int node;
+    char *const *wrap;        /* words, %n in them is the node's number; or NULL */
+    const char *binary;       /* the node program */
+    char *const *arguments;   /* of the emulator, then PROGRAM and its arguments */
+    char *const *environment; /* NAME=VALUE to add; or NULL */
+    const char *folder;       /* working directory if it exists; NULL: this one */
+    const sigset_t *signals;  /* blocked in the node */
+    int control;              /* its end of the control channel */
+    int words;                /* what becomes its stderr; -1: ours */
+    int share, shares;        /* which of so many equal parts of the processors; shares 0: all */
+};
 
 /*
- * Start node `node` with `control` as its end of the control channel. Node 0 has all that the
- * launcher was started with; the others have no input, write to stderr, and are in process
- * groups of their own. Each is killed when the launcher dies. The pid, or -1 with errno.
- * A program that cannot be executed reports that through the control channel.
+ * What follows the node program on its command line: a list and words of the caller's, to
+ * g_free() both ways; the words themselves belong to `options`.
  */
-pid_t dq_spawn_node(const struct dq_launch *launch, int node, int control);
+char **dq_spawn_arguments(const struct dq_options *options, int node);
 
 /*
- * Let go of what only the guest should hold now: stdin, stdout, and all descriptors that the
- * launcher was started with, so that a reader sees the end when the guest closes its own.
+ * Start a node's process. Node 0 keeps descriptors, terminal and group; the others have none of
+ * them. What goes wrong in the child is reported through the control channel. The pid, or -1 with
+ * errno.
+ */
+pid_t dq_spawn_node(const struct dq_spawn *spawn);
+
+/*
+ * Let go of the standard descriptors but stderr, and of all that were inherited: they are node
+ * 0's now, and a pipe that the launcher held open would never end for its reader.
  */
 void dq_spawn_release(void);
 

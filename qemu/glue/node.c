@@ -12,6 +12,7 @@
 #include "exec/translation-block.h"
 #include "tcg/startup.h"
 #include "qemu/rcu.h"
+#include "dqemu/build_id.h"
 #include "dqemu/futex.h"
 #include "master/futex.h"
 #include "master/map.h"
@@ -256,8 +257,13 @@ void dq_main_args(int *argc, char **argv)
         .message = on_message,
         .drop_code = drop_code,
     };
-    int fd = take_control_option(argc, argv);
+    int fd;
 
+    if (*argc == 2 && strcmp(argv[1], "--dqemu-build") == 0) {
+        puts(dq_build_id);
+        exit(0);
+    }
+    fd = take_control_option(argc, argv);
     if (fd < 0) {
         return;
     }

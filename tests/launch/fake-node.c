@@ -22,6 +22,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "dqemu/build_id.h"
 #include "dqemu/control.h"
 #include "dqemu/hot.h"
 #include "dqemu/stats.h"
@@ -374,7 +375,10 @@ int main(int argc, char **argv)
     struct dq_peer_addr *peers;
     int fd = -1;
 
-    (void)argc;
+    if (argc == 2 && strcmp(argv[1], "--dqemu-build") == 0) {
+        puts(dq_build_id);
+        return 0;
+    }
     all_words = argv;
     for (words = argv + 1; *words && (*words)[0] == '-'; words++) {
         sscanf(*words, "--dqemu-control=%d", &fd);

@@ -1,0 +1,21 @@
+/*
+ * The way from hosts to a run: what is sent there, how agents are started, the preflight and what
+ * it says.
+ *
+ * One thread; blocks until all hosts have answered.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef DQ_ONHOSTS_H
+#define DQ_ONHOSTS_H
+
+#include "deploy/member.h"
+#include "deploy/rack.h"
+
+/*
+ * Prepare the rack for a run of launch->options->hosts. -1: it is ready, its agents wait for nodes;
+ * else the exit status, everything has been said and has ended.
+ */
+int dq_on_hosts(struct dq_rack *rack, const struct dq_launch *launch, int signals);
+
+#endif
