@@ -83,11 +83,11 @@ _dqemu_launch_value() { # OPTION LAUNCHER
     --interface)
         mapfile -t COMPREPLY < <(compgen -W "$(cd /sys/class/net 2>/dev/null && echo *)" -- "$value")
         ;;
-    -x)
+    -x | --export)
         mapfile -t COMPREPLY < <(compgen -e -- "$value")
         compopt -o nospace 2>/dev/null
         ;;
-    --wrap | --ssh) mapfile -t COMPREPLY < <(compgen -c -- "$value") ;;
+    --wrap | --ssh | --rsh) mapfile -t COMPREPLY < <(compgen -c -- "$value") ;;
     --wdir | --prefix | --log-dir | -L)
         mapfile -t COMPREPLY < <(compgen -d -- "$value")
         compopt -o filenames 2>/dev/null

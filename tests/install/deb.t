@@ -58,7 +58,7 @@ fi
 
 depends=$(dpkg-deb -f "$deb" Depends | sed 's/([^)]*)//g; s/|[^,]*//g; s/,/ /g')
 # shellcheck disable=SC2086 # a list of words
-if ! archive=$(timeout "$(scaled 600)" "$TOP/tests/install/root.sh" $depends 2>"$SCRATCH/said"); then
+if ! archive=$(timeout "$(scaled 600)" "$TOP/tests/install/root.sh" $depends bash-completion 2>"$SCRATCH/said"); then
     fail "a bare system" <"$SCRATCH/said"
     finish
 fi
@@ -87,7 +87,7 @@ everything() {
 judge "apt has a list of packages" inside apt-get -qq update
 everything >"$SCRATCH/before"
 judge "apt installs it, with what it depends on" \
-    inside apt-get -qq -o Dpkg::Use-Pty=0 -y --no-install-recommends install /root/dqemu.deb
+    inside apt-get -qq -o Dpkg::Use-Pty=0 -y --no-install-recommends install /root/dqemu.deb bash-completion
 judge "what is installed is what the package says" inside dpkg --verify dqemu
 for nodes in 1 2 3; do
     for guest in big_sum mutex; do
@@ -112,7 +112,7 @@ judge "bash-completion finds the completion" inside bash --norc -c '
     _completion_loader dqemu-launch
     complete -p dqemu-launch'
 judge "README.Debian is there" test -s "$root/usr/share/doc/dqemu/README.Debian"
-judge "apt removes it" inside apt-get -qq -o Dpkg::Use-Pty=0 -y --purge autoremove dqemu
+judge "apt removes it" inside apt-get -qq -o Dpkg::Use-Pty=0 -y --purge autoremove dqemu bash-completion
 everything >"$SCRATCH/after"
 judge "nothing of it is left" diff "$SCRATCH/before" "$SCRATCH/after"
 
