@@ -30,6 +30,20 @@ judge() { # NAME COMMAND...: a point, with what the command says if it fails
 judge "make deb" timeout "$(scaled 300)" make -C "$TOP" deb
 deb=$(find "$TOP/build" -maxdepth 1 -name 'dqemu_*.deb')
 [ -f "$deb" ] || finish
+reason=
+if [ "$(id -u)" != 0 ]; then
+    reason="a bare system can be made by root only"
+elif ! unshare -mpnf --kill-child true 2>"$SCRATCH/said"; then
+    reason="no namespaces here: $(<"$SCRATCH/said")"
+else
+    # the bare system, while the package is looked at
+    depends=$(dpkg-deb -f "$deb" Depends | sed 's/([^)]*)//g; s/|[^,]*//g; s/,/ /g')
+    # shellcheck disable=SC2086 # a list of words
+    timeout "$(scaled 600)" "$TOP/tests/install/root.sh" $depends bash-completion \
+        >"$SCRATCH/archive" 2>"$SCRATCH/unmade" &
+    making=$!
+fi
+
 judge "lintian has no errors and no warnings" \
     timeout "$(scaled 120)" lintian --allow-root --fail-on error,warning "$deb"
 version=$(dpkg-deb -f "$deb" Version)
@@ -41,12 +55,6 @@ judge "the same comes out, byte by byte" cmp "$SCRATCH/first.deb" "$deb"
 
 # ---- on a bare system
 
-reason=
-if [ "$(id -u)" != 0 ]; then
-    reason="a bare system can be made by root only"
-elif ! unshare -mpf --kill-child true 2>"$SCRATCH/said"; then
-    reason="no namespaces here: $(<"$SCRATCH/said")"
-fi
 if [ -n "$reason" ]; then
     if [ "${CI:-}" = true ]; then
         fail "on a bare system" <<<"$reason"
@@ -55,16 +63,13 @@ if [ -n "$reason" ]; then
     fi
     finish
 fi
-
-depends=$(dpkg-deb -f "$deb" Depends | sed 's/([^)]*)//g; s/|[^,]*//g; s/,/ /g')
-# shellcheck disable=SC2086 # a list of words
-if ! archive=$(timeout "$(scaled 600)" "$TOP/tests/install/root.sh" $depends bash-completion 2>"$SCRATCH/said"); then
-    fail "a bare system" <"$SCRATCH/said"
+if ! wait "$making"; then
+    fail "a bare system" <"$SCRATCH/unmade"
     finish
 fi
 root=$SCRATCH/root
 mkdir "$root"
-tar -x -p --numeric-owner -f "$archive" -C "$root"
+tar -x -p --numeric-owner -f "$(<"$SCRATCH/archive")" -C "$root"
 cp "$deb" "$root/root/dqemu.deb"
 cp "$GUESTS/big_sum" "$GUESTS/mutex" "$root/root/"
 
