@@ -238,24 +238,7 @@ lint: $(B)/dqemu-buildid.h
 fmt:
 	@clang-format -i $(C_FILES)
 
-# ---- installing
-
-BINDIR = $(DESTDIR)$(PREFIX)/bin
-LIBEXECDIR = $(DESTDIR)$(PREFIX)/libexec/dqemu
-DOCDIR = $(DESTDIR)$(PREFIX)/share/doc/dqemu
-MANDIR = $(DESTDIR)$(PREFIX)/share/man/man1
-MAN := $(wildcard deploy/*.1)
-.PHONY: install uninstall
-install: all
-	install -d $(BINDIR) $(LIBEXECDIR) $(DOCDIR)
-	install -m 755 $(B)/dqemu-launch $(BINDIR)
-	install -m 755 $(NODES) $(LIBEXECDIR)
-	install -m 644 $(wildcard README.md) COPYING $(DOCDIR)
-	$(if $(MAN),install -d $(MANDIR))
-	$(if $(MAN),install -m 644 $(MAN) $(MANDIR))
-uninstall:
-	rm -f $(BINDIR)/dqemu-launch $(MAN:deploy/%=$(MANDIR)/%)
-	rm -rf $(LIBEXECDIR) $(DOCDIR)
+include deploy/install.mk
 
 # ---- cleaning: clean keeps the downloads
 
@@ -274,6 +257,7 @@ help:
 	@echo 'make bench-kernels  speed-up curves of programs like PARSEC, an hour; BENCH=--quick'
 	@echo 'make deps         install the packages that building and testing need'
 	@echo 'make install      PREFIX=/usr/local DESTDIR=; make uninstall'
+	@echo 'make deb          a Debian package of what was built, below build/'
 	@echo 'make lint, fmt    check and apply the format; check the rules of the code'
 	@echo 'make qemu-tree    bring the patched tree of QEMU up to date; make dqemu-aarch64'
 	@echo 'make clean        remove what was built; make distclean: downloads too'

@@ -21,6 +21,7 @@ reason() { # NEEDS: why the block cannot run now, or nothing
     for file in dqemu-aarch64 guests/big_sum; do
         [ -x build/$file ] || { echo "no build/$file: make, make guests"; return; }
     done
+    [ "$1" != rack ] || echo "it needs several hosts"
     [ "$1" != sysroot ] || [ -x build/sysroot/usr/bin/pigz ] || echo "no build/sysroot: make run assembles it"
 }
 

@@ -10,7 +10,7 @@ cd "$(dirname "$0")/../.."
 mapfile -t sources < <(find proto dqemu master slave deploy qemu/glue tests -name '*.[ch]' | sort)
 mapfile -t units < <(find proto dqemu master slave deploy -name '*.c' | sort)
 mapfile -t scripts < <({
-    find tests qemu deploy \( -name '*.sh' -o -name '*.t' \) -type f
+    find tests qemu deploy \( -name '*.sh' -o -name '*.t' -o -name '*.bash' -o -name '*.sbatch' \) -type f
     find .ci -type f
 } | sort | while read -r f; do
     ! head -n 12 "$f" | grep -qE '^#!.*\b(ba|)sh\b|shellcheck shell=' || echo "$f"
