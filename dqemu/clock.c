@@ -12,9 +12,11 @@
 
 /*
  * Rates are usually alike to this degree. As long as little is known of the difference, the guess
- * leans towards none.
+ * leans towards none. What is possible is much wider than what is likely: its width is that of
+ * round trips, while the middle is wrong by what they vary.
  */
 #define USUAL_RATE 50e-6
+#define LIKELY 8
 
 void dq_clock_init(struct dq_clock *c)
 {
@@ -59,7 +61,7 @@ static bool bound_rates(struct dq_clock *c)
 /* The middle, drawn towards no difference by as much as it is in doubt. */
 static double guess_rate(const struct dq_clock *c)
 {
-    double doubt = (c->most - c->least) / 4 / USUAL_RATE;
+    double doubt = (c->most - c->least) / LIKELY / USUAL_RATE;
 
     return (c->least + c->most) / 2 / (1 + doubt * doubt);
 }
@@ -82,21 +84,33 @@ bool dq_clock_add(struct dq_clock *c, const struct dq_clock_sample *sample)
     return true;
 }
 
-struct dq_clock_offset dq_clock_offset_at(const struct dq_clock *c, int64_t local)
+/* Bounds of the offset at a local time, if the remote clock gains between `least` and `most`. */
+static void bound_offset(const struct dq_clock *c, int64_t local, double least, double most,
+                         struct dq_clock_offset *o)
 {
-    struct dq_clock_offset o = {INT64_MIN, INT64_MAX, 0};
-
-    dq_assert(c->count > 0);
+    o->least = INT64_MIN;
+    o->most = INT64_MAX;
     for (unsigned i = 0; i < c->count; i++) {
         const struct dq_clock_sample *s = &c->samples[i];
         int64_t lower = s->answered - s->heard, upper = s->received - s->sent;
 
-        lower += (int64_t)((double)(local - s->heard) * (c->least - DQ_CLOCK_WANDER));
-        upper += (int64_t)((double)(local - s->sent) * (c->most + DQ_CLOCK_WANDER));
-        o.least = MAX(o.least, lower);
-        o.most = MIN(o.most, upper);
+        lower += (int64_t)((double)(local - s->heard) * (least - DQ_CLOCK_WANDER));
+        upper += (int64_t)((double)(local - s->sent) * (most + DQ_CLOCK_WANDER));
+        o->least = MAX(o->least, lower);
+        o->most = MIN(o->most, upper);
     }
-    o.middle = o.least + (o.most - o.least) / 2;
+}
+
+struct dq_clock_offset dq_clock_offset_at(const struct dq_clock *c, int64_t local)
+{
+    double doubt = (c->most - c->least) / 2 / LIKELY;
+    struct dq_clock_offset o, likely;
+
+    dq_assert(c->count > 0);
+    bound_offset(c, local, c->least, c->most, &o);
+    bound_offset(c, local, c->rate - doubt, c->rate + doubt, &likely);
+    o.middle = likely.least + (likely.most - likely.least) / 2;
+    o.middle = CLAMP(o.middle, o.least, o.most);
     return o;
 }
 
@@ -108,7 +122,7 @@ static int64_t slope_of(double gain)
 void dq_clock_steer(struct dq_clock *c, int64_t now, int64_t unread)
 {
     struct dq_clock_offset o = dq_clock_offset_at(c, now);
-    int64_t value = now + o.middle;
+    int64_t value = now + o.middle, term = DQ_CLOCK_SLEW_NS;
     double slew;
 
     if (c->started && unread == 0) {
@@ -116,14 +130,33 @@ void dq_clock_steer(struct dq_clock *c, int64_t now, int64_t unread)
     } else if (c->started) {
         value = MAX(value, dq_clock_read(&c->line, now) - unread);
     }
-    slew = (double)(now + o.middle - value) / DQ_CLOCK_SLEW_NS;
+    if (c->started) { /* until about the next time */
+        term = CLAMP(now - c->line.from, DQ_CLOCK_SLEW_NS / 20, DQ_CLOCK_SLEW_NS);
+    }
+    slew = (double)(now + o.middle - value) / (double)term;
     slew = CLAMP(slew, -DQ_CLOCK_SLEW, DQ_CLOCK_SLEW);
     c->line = (struct dq_clock_line){
         .from = now,
         .value = value,
-        .slewed = DQ_CLOCK_SLEW_NS,
+        .slewed = term,
         .slope = slope_of(c->rate + slew),
         .after = slope_of(c->rate),
     };
     c->started = true;
+}
+
+int64_t dq_clock_pause(unsigned samples)
+{
+    return samples < 16 ? INT64_C(62500000) << samples / 4 : 1000000000;
+}
+
+int64_t dq_clock_distance_follow(struct dq_clock_distance *d, int64_t least, int64_t most)
+{
+    int64_t before = d->known ? d->ns : least;
+
+    if (!d->known || d->ns < least || d->ns > most) {
+        d->ns = least;
+    }
+    d->known = true;
+    return d->ns - before;
 }

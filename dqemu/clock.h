@@ -15,26 +15,27 @@
  * difference, the more narrowly the further apart they are, and the bounds of older samples
  * move, and widen, by the rates that all pairs leave possible. Samples older than
  * DQ_CLOCK_WINDOW_NS do not count, nor those that contradict newer ones (a clock was paused, or
- * began to be disciplined). The offset is the middle of what remains.
+ * began to be disciplined). The offset is the middle of what remains (with the rates that are
+ * likely; what is possible bounds it).
  *
- * The error. Let the quickest question of the window have taken Q and the quickest answer A. The middle is
- * wrong by (Q - A) / 2, so by less than half of the round trip: ahead by less than Q / 2, or
- * behind by less than A / 2. (Plus what the rates change within the window, and what has not been
- * slewed away yet.)
+ * The error. Let the quickest question of the window have taken Q and the quickest answer A. The
+ * middle is wrong by (Q - A) / 2, so by less than half of the round trip: ahead by less than
+ * Q / 2, or behind by less than A / 2. (Plus what the rates change within the window, and what
+ * has not been slewed away yet.)
  *
- * Why threads that synchronise do not see the clock go back. Say a thread reads it here, and tells a
- * thread of the remote machine, which reads its own. If the clock here is ahead by less than Q / 2,
- * the second reading is greater provided that the telling took at least Q / 2: that no message from
- * here to there is twice as quick as the quickest question of the window. Likewise back, with A.
- * Between two nodes that both follow the same remote clock, the telling must take longer than their
- * two errors together: true where ways are alike in both directions, as on a switch. It is not
- * guaranteed where a way from node to node is much shorter than half of the
- * difference between going to the remote machine and coming back from it.
+ * Why threads that synchronise do not see the clock go back. Say a thread reads it here, and
+ * tells a thread of the remote machine, which reads its own. If the clock here is ahead by less
+ * than Q / 2, the second reading is greater provided that the telling took at least Q / 2: that
+ * no message from here to there is twice as quick as the quickest question of the window.
+ * Likewise back, with A. Between two nodes that both follow the same remote clock, the telling
+ * must take longer than their two errors together: true where ways are alike in both directions,
+ * as on a switch. It is not guaranteed where a way from node to node is much shorter than half of
+ * the difference between going to the remote machine and coming back from it.
  *
- * The clock that follows. It is slewed by at most DQ_CLOCK_SLEW beside the estimated difference of
- * rates, so that it neither goes back nor jumps. Two exceptions: it begins with the
- * estimate; and when an answer proves that it is behind (it was sent at a later time than is shown
- * on arrival), it is set forward by as much, as Lamport's clocks are (1978).
+ * The clock that follows. It is slewed by at most DQ_CLOCK_SLEW beside the estimated difference
+ * of rates, so that it neither goes back nor jumps. Two exceptions: it begins with the estimate;
+ * and when an answer proves that it is behind (it was sent at a later time than is shown on
+ * arrival), it is set forward by as much, as Lamport's clocks are (1978).
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -50,8 +51,8 @@
 /* The most that rates differ: the kernel disciplines its clock by up to 500 millionths. */
 #define DQ_CLOCK_MOST_RATE 500e-6
 /* How much the difference of rates may change within the window. */
-#define DQ_CLOCK_WANDER 2e-6
-/* How much faster or slower the clock runs to catch up, and for how long an error is given. */
+#define DQ_CLOCK_WANDER 1e-6
+/* How much faster or slower the clock runs to catch up, and for how long at most. */
 #define DQ_CLOCK_SLEW 500e-6
 #define DQ_CLOCK_SLEW_NS 1000000000
 
@@ -78,7 +79,7 @@ struct dq_clock {
     bool started;
 };
 
-/* What is known of the offset (remote - local) at some local time: certain bounds, and the best guess. */
+/* What is known of the offset (remote - local) at a local time: bounds, and the best guess. */
 struct dq_clock_offset {
     int64_t least, most, middle;
 };
@@ -93,11 +94,34 @@ bool dq_clock_add(struct dq_clock *c, const struct dq_clock_sample *sample);
 struct dq_clock_offset dq_clock_offset_at(const struct dq_clock *c, int64_t local);
 
 /*
- * Make c->line follow what is known at the local time `now`, from which on it is to be read. The new
- * line begins where the old one is by then. `unread`: nobody has read the clock for so long: it
- * may be set back by as much (the first time: set at all).
+ * Make c->line follow what is known at the local time `now`, from which on it is to be read. The
+ * new line begins where the old one is by then. `unread`: nobody has read the clock for so long;
+ * if not 0, it may be set, back by as much at most (the first time: set to anything).
  */
 void dq_clock_steer(struct dq_clock *c, int64_t now, int64_t unread);
+
+/*
+ * How long to wait before the next sample, after so many since the start (a burst counts as none):
+ * a sixteenth of a second at first, a second in the end. So the clock is not wrong for long by
+ * what the rates differ, which only samples that are apart from each other tell.
+ */
+int64_t dq_clock_pause(unsigned samples);
+
+/*
+ * How far one remote clock is ahead of another one there (REALTIME, of MONOTONIC): constant until
+ * somebody sets it. Zeroed: not known.
+ */
+struct dq_clock_distance {
+    int64_t ns;
+    bool known;
+};
+
+/*
+ * The two were read one after the other: the distance is within these limits. It is taken as
+ * small as it may be, and grows as limits narrow: unless the clock was set, it never shrinks.
+ * Returns by how much it has changed; 0 the first time.
+ */
+int64_t dq_clock_distance_follow(struct dq_clock_distance *d, int64_t least, int64_t most);
 
 /* What it shows. Never less for a greater local time. Any thread, on a copy. */
 static inline int64_t dq_clock_read(const struct dq_clock_line *l, int64_t local)

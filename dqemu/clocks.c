@@ -20,22 +20,15 @@
 
 /* Questions in a row, at the start and after a rest: enough to meet the network in a quiet moment. */
 #define BURST 8u
-/* The pause after them, which doubles each time: the difference of rates is known soon. */
-#define FIRST_PAUSE_NS 62500000
-#define LAST_PAUSE_NS 1000000000
-/* The master's clocks are read one after the other, again if that took longer (preempted), at most so often. */
+/* Samples after a burst without which the difference of rates is hardly known: four seconds. */
+#define LEARNING 16u
+/* The master's clocks are read one after the other: again, if that took longer, so often at most. */
 #define QUICK_READING_NS 1000
 #define MOST_READINGS 8
 /* A clock that was moved by more has been set: who sleeps until a time by it must know. */
 #define SET_NS 1000000
 
-/* How far the master's REALTIME or BOOTTIME is ahead of its MONOTONIC. */
-struct distance {
-    int64_t ns;
-    bool known;
-};
-
-/* What threads read, when this node has clocks of its own. All words, so that they can be copied as such. */
+/* What threads read, if this node has clocks of its own. All words, to be copied as such. */
 struct shown {
     struct dq_clock_line monotonic, raw;
     int64_t realtime, boottime; /* beside monotonic */
@@ -56,13 +49,14 @@ static struct {
     void (*on_set)(void);
     /* on a slave */
     struct dq_clock monotonic, raw;
-    struct distance realtime, boottime;
+    struct dq_clock_distance realtime, boottime;
     bool asking;              /* an answer is to come */
     unsigned burst;           /* so many more questions without a pause */
     bool running;             /* the clock is kept up to date */
-    int64_t pause;            /* before the next question */
+    unsigned samples;         /* since the burst */
     unsigned threads;         /* guest threads here */
     int64_t left;             /* when the last one left */
+    int64_t round_trip;       /* of the latest sample */
     struct newcomer *waiting; /* for the end of the burst */
 } clocks = {.timer = -1};
 
@@ -250,25 +244,18 @@ static void ask(void)
 static void ask_in_a_row(void)
 {
     clocks.burst = BURST - 1;
-    clocks.pause = FIRST_PAUSE_NS;
+    clocks.samples = 0;
     ask();
 }
 
-/*
- * The master's two clocks were read at two moments: their distance is known within limits. It is
- * taken as small as it may be, and grows as the limits narrow: unless it was set, it never shrinks.
- * True: it was.
- */
-static bool follow_distance(struct distance *d, const struct dq_msg_time *m, uint64_t other)
+/* True: the clock has been set. */
+static bool follow_distance(struct dq_clock_distance *d, const struct dq_msg_time *m,
+                            uint64_t other)
 {
     int64_t least = (int64_t)(other - m->monotonic_after), most = (int64_t)(other - m->monotonic);
-    int64_t before = d->known ? d->ns : least;
+    int64_t moved = dq_clock_distance_follow(d, least, most);
 
-    if (!d->known || d->ns < least || d->ns > most) {
-        d->ns = least;
-    }
-    d->known = true;
-    return before - d->ns > SET_NS || d->ns - before > SET_NS;
+    return moved > SET_NS || moved < -SET_NS;
 }
 
 static void show(const struct shown *s)
@@ -298,16 +285,17 @@ static void steer_and_show(bool steer)
     __atomic_store_n(&turn, turn + 1, __ATOMIC_RELEASE);
 }
 
+/* For the verbose log, and for the test that compares it with the truth. */
 static void log_offset(const char *when)
 {
     int64_t now = host_now(CLOCK_MONOTONIC), off = dq_clock_read(&clocks.monotonic.line, now) - now;
     struct dq_clock_offset known = dq_clock_offset_at(&clocks.monotonic, now);
-    int64_t wrong = MAX(known.most - off, off - known.least);
 
     dq_control_log("node %d's clock %s: %s%" PRId64 ".%09" PRId64 " s to node 0's, within %" PRId64
-                   " ns",
+                   " ns, round trip %" PRId64 " ns",
                    dq_node_self(), when, off < 0 ? "-" : "+", ABS(off) / 1000000000,
-                   ABS(off) % 1000000000, wrong);
+                   ABS(off) % 1000000000, MAX(known.most - off, off - known.least),
+                   clocks.round_trip);
 }
 
 static void let_in(void)
@@ -320,12 +308,17 @@ static void let_in(void)
     }
 }
 
+/* It learns the difference of rates in any case: threads will come. */
+static bool may_rest(void)
+{
+    return clocks.threads == 0 && clocks.samples >= LEARNING;
+}
+
 static void pause_or_rest(void)
 {
-    clocks.running = clocks.threads > 0;
+    clocks.running = !may_rest();
     if (clocks.running) {
-        dq_node_set_timer(clocks.timer, dq_node_now() + (uint64_t)clocks.pause);
-        clocks.pause = MIN(2 * clocks.pause, LAST_PAUSE_NS);
+        dq_node_set_timer(clocks.timer, dq_node_now() + (uint64_t)dq_clock_pause(clocks.samples++));
     }
 }
 
@@ -359,10 +352,11 @@ static bool add_samples(const struct dq_msg_time *m)
         .heard = host_now(CLOCK_MONOTONIC_RAW),
     };
 
+    clocks.round_trip = s.heard - s.sent - (s.answered - s.received);
     return dq_clock_add(&clocks.monotonic, &s) && dq_clock_add(&clocks.raw, &raw);
 }
 
-/* The master says that its kernel is ours. A copy of a machine would say so, too: its clocks tell. */
+/* The master says that its kernel is ours. So would that of a copied machine: the clocks tell. */
 static bool is_plausible(const struct dq_msg_time *m)
 {
     return (int64_t)m->monotonic_asked <= (int64_t)m->monotonic &&
@@ -438,7 +432,7 @@ int dq_clocks_message(int from, unsigned type, const void *body)
 static void on_timer(void)
 {
     if (dq_node_timer_expired(clocks.timer)) {
-        clocks.running = clocks.threads > 0;
+        clocks.running = !may_rest();
         if (clocks.running && !clocks.asking) {
             ask();
         }

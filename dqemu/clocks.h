@@ -1,17 +1,17 @@
 /*
- * One notion of time for the guest on all nodes: on every node, the clocks that the master's kernel has.
+ * One notion of time for the guest: on every node, the clocks that the master's kernel has.
  *
  * Nodes that share a kernel (and a time namespace in it) read the same clocks anyway: they find
- * out at the start by one question to the master, and everything here is out of the way. A slave with
- * another kernel keeps asking the master for its time, and follows it (clock.h):
+ * out at the start by one question to the master, and everything here is out of the way. A slave
+ * with another kernel keeps asking the master for its time, and follows it (clock.h):
  *
  *   MONOTONIC, MONOTONIC_RAW   each follows the master's clock of the same name
- *   REALTIME, BOOTTIME         MONOTONIC and the distance between the master's two, as last heard
+ *   REALTIME, BOOTTIME         MONOTONIC and the master's distance from it, as last heard
  *   the coarse clocks          as the fine ones, on all nodes, the master included: the ticks
  *                              of several kernels would not come at the same time
  *
- * When somebody sets the master's realtime clock, it tells the others at once; until they have heard, at most as
- * long as a message takes, their realtime clocks are the old ones.
+ * When somebody sets the master's realtime clock, it tells the others at once. Until they have
+ * heard, at most as long as a message takes, they show the old time.
  *
  * A slave asks a few times in a row at the start, then ever more seldom, in the end once a second,
  * and not at all while it has no guest threads. A thread that then arrives waits for a few
@@ -46,8 +46,8 @@ int dq_clocks_message(int from, unsigned type, const void *body);
 bool dq_clocks_differ(void);
 
 /*
- * The guest's time on this node, in ns. False: the clocks do not differ, or this is none of the clocks above
- * (of a thread's or a process's processor time, TAI). Any thread, never blocks. Async-signal-safe.
+ * The guest's time on this node, in ns. False: the clocks do not differ, or this is none of those
+ * above (but of processor time, or TAI). Any thread, never blocks. Async-signal-safe.
  */
 bool dq_clocks_read(clockid_t clock, int64_t *ns);
 /* Is it one of them? */
@@ -57,7 +57,7 @@ bool dq_clocks_know(clockid_t clock);
 void dq_clocks_enter(void);
 void dq_clocks_leave(void);
 
-/* Call fn() on the loop when the guest's realtime clock has been set. Once, before the loop runs. */
+/* Call fn() on the loop when the guest's realtime clock was set. Once, before the loop runs. */
 void dq_clocks_on_set(void (*fn)(void));
 
 /* On a slave, on the loop: the end comes. A word for the verbose log. */

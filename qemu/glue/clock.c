@@ -1,9 +1,9 @@
 /*
  * Time as the guest sees it: system calls, counter registers, and sleeping until a time.
  *
- * Counters are read on every node in the same unit from the program's start on. A processor's own
- * would differ between machines, in rate as well; so with several nodes they are CLOCK_MONOTONIC, which
- * the nodes agree about (dqemu/clocks.h).
+ * A processor's own counter differs between machines, in rate as well. So with several nodes the
+ * guest's counters are CLOCK_MONOTONIC, which the nodes agree about (dqemu/clocks.h), on all nodes
+ * and from the program's start on.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -82,8 +82,8 @@ int64_t cpu_get_clock(void)
 /* ---------------------------------------------------------------- sleeping */
 
 /*
- * A 512th is more than clocks differ: who sleeps long by this machine's clock stops short of the time by
- * so much, and looks how much is left. On the last leg the difference is nothing.
+ * A 512th is more than clocks differ: who sleeps long by this machine's clock stops short of the
+ * time by so much, and looks how much is left. On the last leg the difference is nothing.
  */
 #define MOST_DIFFERENCE 512
 #define LAST_LEG_NS 20000000

@@ -188,8 +188,8 @@ struct dq_sleeper {
     QLIST_ENTRY(dq_sleeper) link;
 };
 /*
- * False: the time `at` has come. Else sleep until *until, by the same clock or as s->followed says, then
- * call dq_clock_sleep_end(), and if *until has passed or the word is still 0 begin anew.
+ * False: the time `at` has come. Else sleep until *until, by the same clock or as s->followed
+ * says, then call dq_clock_sleep_end(), and begin anew if followed and the word is still 0.
  */
 bool dq_clock_sleep_begin(struct dq_sleeper *s, uint32_t *word, bool realtime,
                           const struct timespec *at, struct timespec *until);
