@@ -85,7 +85,7 @@ unset DQEMU_WRAP
 
 # What each node says of its clock: the truth is within the bounds that it says, and at the start,
 # where nothing is slewed, the error is less than the round trip.
-cat >true_offsets.awk <<'END'
+cat >true_offsets.awk <<'AWK'
 /'s clock at the (start|end): / {
     for (i = 1; i < NF; i++) {
         if ($i == "clock" && $(i + 1) == "at") {
@@ -109,7 +109,7 @@ cat >true_offsets.awk <<'END'
     seen[when]++
 }
 END { exit bad || seen["start"] != 2 || seen["end"] != 2 }
-END
+AWK
 run_marked $mark 60 "$DQEMU_LAUNCH" -n 3 -v --wrap "$SCRATCH/own_clocks %n" -- \
     "$GUESTS/clock_waits" </dev/null >out 2>err
 status=$?
