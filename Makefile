@@ -179,7 +179,7 @@ $(UNIT_T): %.t: % Makefile
 
 # What is quick, and finds the most, runs first.
 ORDER := unit lint wire fuzz sim model pager launch
-LATE := e2e litmus real faults bench
+LATE := e2e litmus real faults rack bench
 T_FILES = $(UNIT:%=$(B)/tests/unit/%.t) $(wildcard $(ORDER:%=tests/%/*.t)) \
           $(filter-out $(B)/tests/unit/%,$(UNIT_T)) \
           $(filter-out $(foreach d,$(ORDER) $(LATE),tests/$d/%),$(sort $(wildcard tests/*/*.t))) \

@@ -108,6 +108,7 @@ static void hear_probe(const json_t *probe)
     json_t *facts = dq_facts_gather(probe);
 
     agent.contact = MAX(json_integer_value(json_object_get(probe, "contact_ms")), 100) * MS;
+    agent.beat = 0; /* more often than until now */
     if (find_node_program(probe, facts)) {
         dq_facts_add_node(facts, agent.node_path);
     }

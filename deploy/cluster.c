@@ -24,6 +24,7 @@
 /* A fault shows at its witnesses before its cause can be waited for: the kernel closes the
  * sockets of a dying process first. On a loaded machine that takes some milliseconds. */
 #define SETTLE_MS 200
+#define SETTLE_HOSTS_MS 1000 /* through an agent and ssh as well */
 /* Starting and loading a program, on a machine with many more nodes than processors. */
 #define START_MS 30000
 /* How long a guest may take after SIGTERM, and slaves for their last reports. */
@@ -287,7 +288,7 @@ static void judge(struct dq_cluster *run)
         return;
     }
     if (run->settled == 0) {
-        run->settled = now + SETTLE_MS * MS;
+        run->settled = now + (run->launch->rack ? SETTLE_HOSTS_MS : SETTLE_MS) * MS;
     } else if (now >= run->settled) {
         judge_reports(run);
     }

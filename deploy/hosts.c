@@ -243,8 +243,9 @@ int dq_hosts_add_slurm(struct dq_hosts *hosts, char **why)
     }
     char **names = g_strsplit(g_strstrip(out), "\n", -1);
     if (status != 0 || g_strv_length(names) == 0) {
+        err[strcspn(err, "\n")] = '\0'; /* the first of its lines */
         *why = g_strdup_printf("scontrol show hostnames %s: %s; name the hosts with --hosts", nodes,
-                               g_strstrip(err));
+                               err);
     }
     for (int i = 0; !*why && names[i]; i++) {
         add(hosts, names[i], tasks_of(slurm_tasks(), i));

@@ -129,17 +129,10 @@ static void change_folder(const char *wdir)
     }
 }
 
-/* Runs with hosts go through here: the rack, its preflight, its logs. */
 static int run_on_hosts(struct dq_cluster *run, struct dq_launch *launch)
 {
     static struct dq_rack rack;
-    const struct dq_options *o = launch->options;
-    int rc = dq_logs_open(o->log_dir);
 
-    if (rc < 0) {
-        dq_say_die(DQ_STATUS_FAULT, "cannot keep logs in %s: %s; name a folder with --log-dir",
-                   o->log_dir ? o->log_dir : g_get_tmp_dir(), g_strerror(-rc));
-    }
     launch->rack = &rack;
     launch->folder = g_get_current_dir();
     int status = dq_on_hosts(&rack, launch, run->signals);

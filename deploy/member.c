@@ -95,6 +95,11 @@ static json_t *tunables(const struct dq_config *config)
     return object;
 }
 
+static void set_word(json_t *object, const char *key, const char *word)
+{
+    json_object_set_new(object, key, json_string(word));
+}
+
 static void send_config(struct dq_member *m, const struct dq_launch *launch)
 {
     const struct dq_options *o = launch->options;
@@ -103,13 +108,15 @@ static void send_config(struct dq_member *m, const struct dq_launch *launch)
     for (int i = 0; i < DQ_SECRET_SIZE; i++) {
         g_snprintf(secret + 2 * i, 3, "%02x", launch->secret[i]);
     }
-    send_object(m, json_pack("{s:s, s:i, s:i, s:i, s:s, s:s, s:i, s:s, s:i, s:o}", "type", "config",
-                             "version", DQ_CONTROL_VERSION, "node", m->node, "nodes", o->nodes,
-                             "secret", secret, "bind", m->address, "port",
-                             o->first_port ? o->first_port + m->node : 0, "placement",
-                             dq_config_placement_name(o->config.placement), "verbose",
-                             m->remote ? MAX(o->config.verbose, 1) : o->config.verbose, "options",
-                             tunables(&o->config)));
+    json_t *config =
+        json_pack("{s:s, s:i, s:i, s:i, s:s, s:s, s:i}", "type", "config", "version",
+                  DQ_CONTROL_VERSION, "node", m->node, "nodes", o->nodes, "secret", secret, "bind",
+                  m->address, "port", o->first_port ? o->first_port + m->node : 0);
+    set_word(config, "placement", dq_config_placement_name(o->config.placement));
+    set_word(config, "protect", dq_config_protect_name(o->config.protect));
+    json_object_set_new(config, "verbose", json_integer(MAX(o->config.verbose, m->remote ? 1 : 0)));
+    json_object_set_new(config, "options", tunables(&o->config));
+    send_object(m, config);
     explicit_bzero(secret, sizeof(secret));
 }
 
@@ -223,7 +230,8 @@ void dq_member_send_go(struct dq_member *m)
 static int64_t time_of(const struct dq_member *m, const json_t *object)
 {
     const json_t *at = json_object_get(object, "at");
-    return json_is_integer(at) && !m->remote ? json_integer_value(at) : g_get_monotonic_time();
+    return json_is_integer(at) && (!m->remote || m->remote->here) ? json_integer_value(at)
+                                                                  : g_get_monotonic_time();
 }
 
 static void hear_error(struct dq_member *m, int status, const char *text, int64_t at)

@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "deploy/logs.h"
 #include "deploy/preflight.h"
 #include "deploy/program.h"
 #include "deploy/say.h"
@@ -45,6 +46,16 @@ static void choose_way(struct dq_way *way, const struct dq_options *o, const cha
     way->installed = installed;
     if (way->kind == DQ_WAY_SSH && !way->words) {
         dq_say_die(DQ_STATUS_FAULT, "--ssh is empty; name an ssh client");
+    }
+}
+
+static void open_logs(const char *dir)
+{
+    int rc = dq_logs_open(dir);
+
+    if (rc < 0) {
+        dq_say_die(DQ_STATUS_FAULT, "cannot keep logs in %s: %s; name a folder with --log-dir",
+                   dir ? dir : g_get_tmp_dir(), g_strerror(-rc));
     }
 }
 
@@ -113,6 +124,7 @@ int dq_on_hosts(struct dq_rack *rack, const struct dq_launch *launch, int signal
         rack->way.push = &launcher;
         p.push = &node;
     }
+    open_logs(o->log_dir);
     int status = tell(&p, o, dq_preflight_run(&p));
     if (status >= 0) {
         end_rack(rack);

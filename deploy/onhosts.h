@@ -13,7 +13,7 @@
 #include "deploy/rack.h"
 
 /*
- * Prepare the rack for a run of launch->options->hosts. -1: it is ready, its agents wait for nodes;
+ * Open the run's logs, and prepare the rack for a run of launch->options->hosts. -1: it is ready, its agents wait for nodes;
  * else the exit status, everything has been said and has ended.
  */
 int dq_on_hosts(struct dq_rack *rack, const struct dq_launch *launch, int signals);

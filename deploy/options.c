@@ -277,6 +277,9 @@ static void set_option(struct parser *p, enum option option, const char *name, c
     case OPTION_PORT_RANGE:
         p->port_range = text;
         break;
+    case OPTION_ENCRYPT:
+        p->out->config.protect = DQ_PROTECT_ENCRYPT;
+        break;
     case OPTION_WRAP:
         set_words(&p->out->wrap, name, text);
         break;
@@ -542,6 +545,10 @@ static void set_host_nodes(struct parser *p)
         dq_say_die(DQ_STATUS_FAULT, "%s", why);
     } else {
         out->nodes = nodes;
+        /* what leaves the machine arrives as it was sent, or the run ends */
+        if (out->hosts.count > 1 && out->config.protect == DQ_PROTECT_NONE) {
+            out->config.protect = DQ_PROTECT_INTEGRITY;
+        }
     }
 }
 
@@ -594,8 +601,8 @@ void dq_options_read(struct dq_options *options, int argc, char **argv)
     options->emulator_slave = (char **)g_ptr_array_free(p.emulator_slave, FALSE);
     g_ptr_array_add(p.exports, NULL);
     options->exports = (char **)g_ptr_array_free(p.exports, FALSE);
+    make_absolute(&options->log_dir);
     if (options->wdir) {
         make_absolute(&options->stats_file);
-        make_absolute(&options->log_dir);
     }
 }

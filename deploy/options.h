@@ -25,7 +25,7 @@ struct dq_options {
     char **exports;   /* VAR=VALUE, NULL-terminated */
     bool display_map, bind_cores, tag_output;
     const char *log_dir;     /* absolute, or NULL */
-    struct dq_config config; /* placement, verbose, tunables; the rest is per node */
+    struct dq_config config; /* placement, protect, verbose, tunables; the rest is per node */
     bool stats;              /* report at the end: */
     const char *stats_file;  /* here as JSON; NULL: as a table on stderr */
     char addresses[DQ_MAX_NODES][64];

@@ -333,7 +333,8 @@ static void tell_end(struct dq_remote *r, int wait_status)
     if (WIFSIGNALED(wait_status)) {
         dq_remote_lose(r, "%s was killed by signal %d%s", name, WTERMSIG(wait_status), last);
     } else if (r->talks) {
-        dq_remote_lose(r, "%s ended with status %d%s", name, WEXITSTATUS(wait_status), last);
+        dq_remote_lose(r, "its agent or the connection has ended, %s with status %d%s", name,
+                       WEXITSTATUS(wait_status), last);
     } else if (r->way->kind == DQ_WAY_SSH && !r->here && WEXITSTATUS(wait_status) == SSH_FAILED) {
         dq_remote_lose(r, "cannot be reached: %s; see that \"ssh %s true\" works and asks nothing",
                        r->last[0] ? r->last : "ssh gives no reason", r->host->name);

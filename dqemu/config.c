@@ -23,6 +23,12 @@ static const char *const placements[] = {
     [DQ_PLACEMENT_MASTER_ONLY] = "master-only",
 };
 
+static const char *const protections[DQ_PROTECT_COUNT] = {
+    [DQ_PROTECT_NONE] = "none",
+    [DQ_PROTECT_INTEGRITY] = "integrity",
+    [DQ_PROTECT_ENCRYPT] = "encrypt",
+};
+
 void dq_config_init(struct dq_config *cfg)
 {
     *cfg = (struct dq_config){
@@ -84,4 +90,20 @@ int dq_config_placement(const char *name, enum dq_placement *out)
 const char *dq_config_placement_name(enum dq_placement placement)
 {
     return placements[placement];
+}
+
+int dq_config_protect(const char *name, enum dq_protect *out)
+{
+    for (unsigned i = 0; i < DQ_PROTECT_COUNT; i++) {
+        if (strcmp(name, protections[i]) == 0) {
+            *out = (enum dq_protect)i;
+            return 0;
+        }
+    }
+    return -EINVAL;
+}
+
+const char *dq_config_protect_name(enum dq_protect protect)
+{
+    return protections[protect];
 }

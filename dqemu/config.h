@@ -12,6 +12,8 @@
 
 #include <stdint.h>
 
+#include "proto/wire.h"
+
 #define DQ_SECRET_SIZE 32
 
 enum dq_placement {
@@ -26,6 +28,7 @@ struct dq_config {
     uint8_t secret[DQ_SECRET_SIZE]; /* of this run; known to its nodes alone */
     char bind[64];                  /* numeric address to listen on */
     uint16_t port;                  /* 0: any */
+    enum dq_protect protect;        /* of the connections between nodes */
     enum dq_placement placement;
     int verbose; /* 0: faults only */
 #define X(name, unit, standard, least, most, reason)                                               \
@@ -55,5 +58,9 @@ uint32_t dq_config_tuned(const struct dq_config *cfg, const char *name);
 /* "spread", "pack", "master-only" and back. 0, or -EINVAL (out is unchanged). */
 int dq_config_placement(const char *name, enum dq_placement *out);
 const char *dq_config_placement_name(enum dq_placement placement);
+
+/* "none", "integrity", "encrypt" and back, as above. */
+int dq_config_protect(const char *name, enum dq_protect *out);
+const char *dq_config_protect_name(enum dq_protect protect);
 
 #endif

@@ -188,13 +188,15 @@ static bool read_config(const json_t *object, struct dq_config *cfg)
 {
     json_int_t node, nodes, port, verbose;
     const char *placement = json_string_value(json_object_get(object, "placement"));
+    const char *protect = json_string_value(json_object_get(object, "protect"));
 
     dq_config_init(cfg);
     if (!read_int(object, "nodes", 1, DQ_MAX_NODES, &nodes) ||
         !read_int(object, "node", 0, nodes - 1, &node) ||
         !read_int(object, "port", 0, UINT16_MAX, &port) ||
         !read_int(object, "verbose", 0, 9, &verbose) || !placement ||
-        dq_config_placement(placement, &cfg->placement) < 0 ||
+        dq_config_placement(placement, &cfg->placement) < 0 || !protect ||
+        dq_config_protect(protect, &cfg->protect) < 0 ||
         !read_secret(json_string_value(json_object_get(object, "secret")), cfg->secret) ||
         !read_address(object, "bind", cfg->bind, sizeof(cfg->bind)) ||
         !read_tunables(json_object_get(object, "options"), cfg)) {

@@ -25,6 +25,7 @@
 
 #include "dqemu/assert.h"
 #include "dqemu/build_id.h"
+#include "dqemu/clocks.h"
 #include "dqemu/control.h"
 #include "dqemu/gate.h"
 #include "dqemu/hot.h"
@@ -280,6 +281,21 @@ static void on_lost(void *ctx, int peer, const char *why)
     }
 }
 
+/*
+ * Not how the end of a run looks, on any node, and perhaps this one alone has seen it: while two
+ * slaves cannot reach each other, the master hears of both.
+ */
+static void on_broken(void *ctx, int peer, const char *why)
+{
+    if (!node.running || node.ops->lost || __atomic_load_n(&node.ending, __ATOMIC_ACQUIRE)) {
+        on_lost(ctx, peer, why);
+        return;
+    }
+    count_traffic();
+    dq_control_lost(peer, why);
+    _exit(125);
+}
+
 /* ---- messages ---- */
 
 static bool is_about_splitting(unsigned type)
@@ -287,14 +303,29 @@ static bool is_about_splitting(unsigned type)
     return type >= DQ_MSG_SPLIT_ASK && type <= DQ_MSG_SPLIT_DONE;
 }
 
+/* A message of the runtime's own. -EPROTO: it cannot come now. */
+static int take_message(int from, unsigned type, const void *body, size_t length)
+{
+    if (type == DQ_MSG_TIME_ASK || type == DQ_MSG_TIME) {
+        return dq_clocks_message(from, type, body);
+    }
+    return dq_pager_message(from, type, body, length);
+}
+
+static bool is_for_runtime(unsigned type)
+{
+    return type <= DQ_MSG_LISTED || is_about_splitting(type) || type == DQ_MSG_TIME_ASK ||
+           type == DQ_MSG_TIME;
+}
+
 static void on_message(void *ctx, int from, unsigned type, const void *body, size_t length)
 {
     (void)ctx;
     node.events++;
     count_traffic();
-    if (type > DQ_MSG_LISTED && !is_about_splitting(type)) {
+    if (!is_for_runtime(type)) {
         node.ops->message(node.ctx, from, type, body, length);
-    } else if (dq_pager_message(from, type, body, length) < 0) {
+    } else if (take_message(from, type, body, length) < 0) {
         dq_node_fail("node %d (%s) sent node %d a message out of turn (%s); this is a fault of "
                      "dqemu, or of who joined as that node",
                      from, address_of(from), node.self, dq_msg_name(type));
@@ -523,6 +554,7 @@ static const struct dq_transport_events events = {
     .ready = on_ready,
     .message = on_message,
     .lost = on_lost,
+    .broken = on_broken,
     .note = on_note,
 };
 
@@ -544,6 +576,8 @@ static int create(const struct dq_config *cfg)
         .nodes = cfg->nodes,
         .build_id = dq_build_id,
         .handshake_ms = cfg->handshake_ms,
+        .protect = cfg->protect,
+        .contact_ms = cfg->contact_ms,
     };
 
     memcpy(t.secret, cfg->secret, sizeof(t.secret));
@@ -603,6 +637,9 @@ static int open_all(const struct dq_config *cfg)
     if (err == 0) {
         err = dq_pager_start(cfg);
     }
+    if (err == 0) {
+        err = dq_clocks_start();
+    }
     if (err) {
         dq_control_error(125, "node %d cannot start: %s; raise the limit of open files", cfg->node,
                          g_strerror(-err));
@@ -635,6 +672,8 @@ static int go(void)
     if (err) {
         dq_control_error(125, "node %d cannot start its threads: %s; raise the limit of processes",
                          node.self, g_strerror(-err));
+    } else if (node.self != 0) {
+        dq_clocks_meet();
     }
     return err;
 }
@@ -708,6 +747,7 @@ void dq_node_forked(void)
     dq_jobs_forked(&posted);
     dq_worker_forked();
     dq_pager_forked();
+    dq_clocks_forked();
     dq_code_forked();
     dq_stats_reset();
     dq_hot_reset();

@@ -16,7 +16,10 @@
 #define MAC_SIZE 32
 #define SAME_BUILD "install the same dqemu on every node"
 
-/* All that a MAC covers. The label is the role of who proves, so that no proof can be sent back. */
+/*
+ * All that a MAC covers. The label is the role of who proves, so that no proof can be sent back;
+ * for the key of the record layer it is another, so that neither tells anything of the other.
+ */
 struct transcript {
     char label[16];
     struct dq_hello connector;
@@ -25,7 +28,11 @@ struct transcript {
     uint32_t zero;
 };
 
-static int make_mac(const struct dq_auth *a, enum dq_role prover, uint32_t code,
+static const char connector_label[] = "dqemu connector";
+static const char acceptor_label[] = "dqemu acceptor";
+static const char key_label[] = "dqemu key";
+
+static int make_mac(const struct dq_auth *a, const char *label, uint32_t code,
                     uint8_t mac[MAC_SIZE])
 {
     bool connector = a->cfg.role == DQ_ROLE_CONNECTOR;
@@ -35,16 +42,16 @@ static int make_mac(const struct dq_auth *a, enum dq_role prover, uint32_t code,
         .code = code,
     };
 
-    strcpy(t.label, prover == DQ_ROLE_CONNECTOR ? "dqemu connector" : "dqemu acceptor");
+    strcpy(t.label, label);
     return gnutls_hmac_fast(GNUTLS_MAC_SHA256, a->cfg.secret, 32, &t, sizeof(t), mac) ? -EIO : 0;
 }
 
-static bool mac_holds(const struct dq_auth *a, enum dq_role prover, uint32_t code,
+static bool mac_holds(const struct dq_auth *a, const char *label, uint32_t code,
                       const uint8_t mac[MAC_SIZE])
 {
     uint8_t want[MAC_SIZE];
 
-    return make_mac(a, prover, code, want) == 0 && gnutls_memcmp(want, mac, MAC_SIZE) == 0;
+    return make_mac(a, label, code, want) == 0 && gnutls_memcmp(want, mac, MAC_SIZE) == 0;
 }
 
 static void put(struct dq_auth *a, const void *bytes, size_t length)
@@ -75,7 +82,7 @@ static enum dq_auth_result unproved(const struct dq_auth *a)
 int dq_auth_open(struct dq_auth *a, const struct dq_auth_config *cfg)
 {
     if (cfg->nodes < 1 || cfg->nodes > DQ_MAX_NODES || cfg->node < 0 || cfg->node >= cfg->nodes ||
-        strlen(cfg->build_id) >= DQ_BUILD_ID_SIZE) {
+        strlen(cfg->build_id) >= DQ_BUILD_ID_SIZE || cfg->protect >= DQ_PROTECT_COUNT) {
         return -EINVAL;
     }
     memset(a, 0, sizeof(*a));
@@ -87,6 +94,7 @@ int dq_auth_open(struct dq_auth *a, const struct dq_auth_config *cfg)
         .nodes = cfg->nodes,
         .node = cfg->node,
         .peer = cfg->peer,
+        .protect = cfg->protect,
     };
     strcpy(a->mine.build, cfg->build_id);
     if (gnutls_rnd(GNUTLS_RND_NONCE, a->mine.nonce, sizeof(a->mine.nonce))) {
@@ -144,7 +152,7 @@ static enum dq_auth_result got_hello(struct dq_auth *a)
         a->wait = DQ_AUTH_PROOF;
         return DQ_AUTH_MORE;
     }
-    if (make_mac(a, DQ_ROLE_CONNECTOR, 0, proof.mac)) {
+    if (make_mac(a, connector_label, 0, proof.mac)) {
         return end(a, DQ_AUTH_REFUSED, "cannot be answered: no HMAC-SHA256 in this GnuTLS");
     }
     put(a, &proof, sizeof(proof));
@@ -159,6 +167,17 @@ static void printable(char *to, const char *from)
         to[i] = from[i] == 0 || (from[i] >= ' ' && from[i] <= '~') ? from[i] : '?';
     }
     to[DQ_BUILD_ID_SIZE - 1] = 0;
+}
+
+static const char *protection(uint32_t protect)
+{
+    static const char *const names[] = {
+        [DQ_PROTECT_NONE] = "nothing",
+        [DQ_PROTECT_INTEGRITY] = "a check of integrity",
+        [DQ_PROTECT_ENCRYPT] = "encryption",
+    };
+
+    return protect < DQ_PROTECT_COUNT ? names[protect] : "other means";
 }
 
 /* The other end has proved itself: can the two work together? */
@@ -181,6 +200,11 @@ static enum dq_auth_result compare(struct dq_auth *a)
         return end(a, DQ_AUTH_REFUSED, "counts %u nodes in this run, this node counts %u",
                    (unsigned)h->nodes, (unsigned)a->mine.nodes);
     }
+    if (h->protect != a->mine.protect) {
+        return end(a, DQ_AUTH_REFUSED,
+                   "protects its connections by %s, this node by %s; start all nodes with the same",
+                   protection(h->protect), protection(a->mine.protect));
+    }
     return end(a, DQ_AUTH_DONE, "%s", "");
 }
 
@@ -196,7 +220,7 @@ static enum dq_auth_result got_proof(struct dq_auth *a)
 {
     struct dq_verdict v = {.code = DQ_VERDICT_OK};
 
-    if (!mac_holds(a, DQ_ROLE_CONNECTOR, 0, a->in)) {
+    if (!mac_holds(a, connector_label, 0, a->in)) {
         v.code = DQ_VERDICT_SECRET;
         put(a, &v, sizeof(v));
         return end(a, DQ_AUTH_STRANGER, "does not know the secret of this run");
@@ -204,7 +228,7 @@ static enum dq_auth_result got_proof(struct dq_auth *a)
     if (!expected_here(a)) {
         v.code = DQ_VERDICT_PLACE;
     }
-    if (make_mac(a, DQ_ROLE_ACCEPTOR, v.code, v.mac)) {
+    if (make_mac(a, acceptor_label, v.code, v.mac)) {
         return end(a, DQ_AUTH_STRANGER, "cannot be answered: no HMAC-SHA256 in this GnuTLS");
     }
     put(a, &v, sizeof(v));
@@ -225,7 +249,7 @@ static enum dq_auth_result got_verdict(struct dq_auth *a)
                    "refused the secret of this run; start all nodes from one launcher, and let "
                    "no other run use its port");
     }
-    if (!mac_holds(a, DQ_ROLE_ACCEPTOR, v.code, v.mac)) {
+    if (!mac_holds(a, acceptor_label, v.code, v.mac)) {
         return end(a, DQ_AUTH_REFUSED,
                    "does not know the secret of this run; is it another run's node that "
                    "listens there?");
@@ -282,6 +306,12 @@ size_t dq_auth_take(struct dq_auth *a, const void **bytes)
 int dq_auth_node(const struct dq_auth *a)
 {
     return a->cfg.role == DQ_ROLE_CONNECTOR ? a->cfg.peer : a->theirs.node;
+}
+
+int dq_auth_key(const struct dq_auth *a, uint8_t key[DQ_AUTH_KEY_SIZE])
+{
+    static_assert(DQ_AUTH_KEY_SIZE == MAC_SIZE, "a key is a MAC");
+    return make_mac(a, key_label, 0, key);
 }
 
 const char *dq_auth_why(const struct dq_auth *a)

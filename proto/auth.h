@@ -11,7 +11,8 @@
  * MAC is HMAC-SHA256 under the secret. Both nonces are in both MACs (no replay), the label
  * differs (no reflection), and all that the hellos say is covered. Differences of version,
  * build or numbers are judged only after the proof, so that a stranger cannot end the run by
- * claiming them, and a node of the run is refused with its reason.
+ * claiming them, and a node of the run is refused with its reason. The same goes for how the
+ * two protect what follows (enum dq_protect).
  *
  * A pure state machine without sockets or time: one struct dq_auth per connection, fed with
  * what arrived. Any node; one thread at a time; never blocks. The caller owns all memory;
@@ -41,6 +42,7 @@ struct dq_auth_config {
     const uint8_t *secret; /* 32 bytes */
     const char *build_id;  /* shorter than DQ_BUILD_ID_SIZE */
     int peer;              /* connector: whom it dialled */
+    enum dq_protect protect;
     const uint64_t *taken; /* acceptor: bit k is set if node k is not expected, or no longer */
 };
 
@@ -77,6 +79,13 @@ size_t dq_auth_take(struct dq_auth *a, const void **bytes);
 
 /* Who is at the other end (acceptor: valid after DQ_AUTH_DONE and DQ_AUTH_REFUSED). */
 int dq_auth_node(const struct dq_auth *a);
+
+/*
+ * After DQ_AUTH_DONE: a key for this connection alone, the same at both ends, for its record
+ * layer. Made of the secret and all that both hellos say. 0, or -EIO.
+ */
+#define DQ_AUTH_KEY_SIZE 32
+int dq_auth_key(const struct dq_auth *a, uint8_t key[DQ_AUTH_KEY_SIZE]);
 
 /* After STRANGER and REFUSED: one clause about the other end, for people. */
 const char *dq_auth_why(const struct dq_auth *a);

@@ -11,6 +11,12 @@
 /* Room for 15 pages with their frames: few writev() pieces, little waste for a short queue. */
 #define CHUNK_BYTES (64u * 1024 - 64)
 
+/*
+ * What one turn of the loop gathers. Chunks that came and went would have malloc() return pages to
+ * the kernel and take them again, which costs more than all else that is done with their bytes.
+ */
+#define MOST_SPARES 3u
+
 struct dq_sendq_chunk {
     struct dq_sendq_chunk *next;
     size_t start; /* first byte not yet sent */
@@ -25,8 +31,13 @@ static struct dq_sendq_chunk *last_with_room(struct dq_sendq *q)
     if (c && c->end < CHUNK_BYTES) {
         return c;
     }
-    c = q->spare ? q->spare : g_malloc(sizeof(*c));
-    q->spare = NULL;
+    c = q->spare;
+    if (c) {
+        q->spare = c->next;
+        q->spares--;
+    } else {
+        c = g_malloc(sizeof(*c));
+    }
     c->next = NULL;
     c->start = c->end = 0;
     if (q->tail) {
@@ -72,6 +83,17 @@ int dq_sendq_peek(const struct dq_sendq *q, struct iovec *iov, int max)
     return n;
 }
 
+static void retire(struct dq_sendq *q, struct dq_sendq_chunk *c)
+{
+    if (q->spares == MOST_SPARES) {
+        g_free(c);
+        return;
+    }
+    c->next = q->spare;
+    q->spare = c;
+    q->spares++;
+}
+
 void dq_sendq_drop(struct dq_sendq *q, size_t length)
 {
     q->bytes -= length;
@@ -83,8 +105,7 @@ void dq_sendq_drop(struct dq_sendq *q, size_t length)
         if (!q->head) {
             q->tail = NULL;
         }
-        g_free(q->spare);
-        q->spare = c;
+        retire(q, c);
     }
     if (q->head) {
         q->head->start += length;
@@ -94,5 +115,11 @@ void dq_sendq_drop(struct dq_sendq *q, size_t length)
 void dq_sendq_clear(struct dq_sendq *q)
 {
     dq_sendq_drop(q, q->bytes);
-    g_clear_pointer(&q->spare, g_free);
+    while (q->spare) {
+        struct dq_sendq_chunk *c = q->spare;
+
+        q->spare = c->next;
+        g_free(c);
+    }
+    q->spares = 0;
 }

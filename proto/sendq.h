@@ -17,8 +17,9 @@ struct dq_sendq_chunk;
 struct dq_sendq {
     struct dq_sendq_chunk *head;
     struct dq_sendq_chunk *tail;
-    struct dq_sendq_chunk *spare; /* one kept, so that a steady trickle allocates nothing */
-    size_t bytes;                 /* in the queue */
+    struct dq_sendq_chunk *spare; /* a few kept, so that a steady flow allocates nothing */
+    unsigned spares;
+    size_t bytes; /* in the queue */
 };
 
 /* Copies the bytes to the end of the queue, leaving out the first `skip` of them. */

@@ -126,7 +126,7 @@ static struct dq_transport *tcp_create(struct event_base *base,
     int fd;
 
     if (cfg->nodes < 1 || cfg->nodes > DQ_MAX_NODES || cfg->node < 0 || cfg->node >= cfg->nodes ||
-        strlen(cfg->build_id) >= DQ_BUILD_ID_SIZE) {
+        strlen(cfg->build_id) >= DQ_BUILD_ID_SIZE || cfg->protect >= DQ_PROTECT_COUNT) {
         errno = EINVAL;
         return NULL;
     }
@@ -155,6 +155,7 @@ static struct dq_transport *tcp_create(struct event_base *base,
     t->wake_fd = fd;
     t->wake = event_new(base, fd, EV_READ | EV_PERSIST, on_wake, t);
     event_add(t->wake, NULL);
+    dq_tcp_contact_start(t);
     return t;
 }
 
@@ -223,6 +224,7 @@ static void tcp_destroy(struct dq_transport *t)
     for (int i = 0; i < t->cfg.nodes; i++) {
         dq_tcp_link_close(&t->links[i]);
     }
+    dq_tcp_contact_stop(t);
     event_free(t->wake);
     close(t->wake_fd);
     pthread_mutex_destroy(&t->self_lock);

@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <event2/event.h>
+#include <gnutls/gnutls.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -41,6 +42,7 @@ struct dq_tcp_join {
     int error;       /* errno of connect() itself, told from the loop */
     bool connecting; /* the connection is not yet there */
     struct dq_auth auth;
+    struct dq_tls *tls; /* the peer is proved; its record layer is being set up */
     struct event *io;
     struct event *deadline;
     char name[NAME_BYTES]; /* the other end's address, for people */
@@ -106,22 +108,15 @@ static int resolve(const char *address, uint16_t port, struct sockaddr_storage *
 
 /* ---- one connection */
 
-/*
- * Keep-alive probes are answered by the peer's kernel: they find a dead machine or a cut
- * cable (in half a minute), and leave a stopped process alone.
- */
-static void tune(int fd)
+static void tune(const struct dq_transport *t, int fd)
 {
-    int on = 1, idle = 15, every = 5, probes = 3;
+    int on = 1;
 
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
-    setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));
-    setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &every, sizeof(every));
-    setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof(probes));
+    dq_tcp_contact_tune(t, fd);
 }
 
-/* Frees the join; its descriptor too, unless it was taken out before. */
+/* Frees the join; its descriptor and record layer too, unless they were taken out before. */
 static void join_free(struct dq_tcp_join *j)
 {
     g_queue_remove(j->home, j);
@@ -131,6 +126,7 @@ static void join_free(struct dq_tcp_join *j)
     if (j->deadline) {
         event_free(j->deadline);
     }
+    dq_tls_free(j->tls);
     if (j->fd >= 0) {
         close(j->fd);
     }
@@ -160,13 +156,15 @@ static void join_done(struct dq_tcp_join *j)
 {
     struct dq_transport *t = j->t;
     struct dq_tcp_link *l = &t->links[dq_auth_node(&j->auth)];
+    struct dq_tls *tls = j->tls;
     int fd = j->fd;
 
     j->fd = -1;
+    j->tls = NULL;
     join_free(j);
     t->taken |= UINT64_C(1) << l->node;
     t->up++;
-    dq_tcp_link_up(l, fd);
+    dq_tcp_link_up(l, fd, tls);
     dq_tcp_maybe_ready(t);
 }
 
@@ -198,6 +196,56 @@ static void on_connected(struct dq_tcp_join *j)
     }
 }
 
+/* The record layer's handshake. False: the join is no more. */
+static bool shake(struct dq_tcp_join *j)
+{
+    char why[256];
+
+    switch (dq_tls_shake(j->tls)) {
+    case 0:
+        join_done(j);
+        return false;
+    case -EAGAIN:
+        return true;
+    case -ECONNRESET:
+        join_failed(j, true, "closed the connection during the handshake");
+        return false;
+    default:
+        snprintf(why, sizeof(why), "cannot agree on a protected connection: %s",
+                 dq_tls_why(j->tls));
+        join_failed(j, true, why);
+        return false;
+    }
+}
+
+/*
+ * The peer is proved: no stranger to be pushed out any more, nor its number anybody else's, and
+ * what goes wrong from here is its loss. False: the join is no more.
+ */
+static bool join_proved(struct dq_tcp_join *j)
+{
+    struct dq_transport *t = j->t;
+    uint8_t key[DQ_AUTH_KEY_SIZE];
+
+    if (t->cfg.protect == DQ_PROTECT_NONE) {
+        join_done(j);
+        return false;
+    }
+    g_queue_remove(j->home, j);
+    j->home = &t->dialled;
+    g_queue_push_tail(j->home, j);
+    t->taken |= UINT64_C(1) << dq_auth_node(&j->auth);
+    if (dq_auth_key(&j->auth, key) == 0) {
+        j->tls = dq_tls_new(j->auth.cfg.role, t->cfg.protect, key, j->fd);
+    }
+    gnutls_memset(key, 0, sizeof(key));
+    if (!j->tls) {
+        join_failed(j, true, "cannot be reached safely: no TLS 1.2 with AES-GCM in this GnuTLS");
+        return false;
+    }
+    return shake(j);
+}
+
 /* Feeds what has arrived. False: the join is no more. */
 static bool receive(struct dq_tcp_join *j)
 {
@@ -221,8 +269,7 @@ static bool receive(struct dq_tcp_join *j)
     case DQ_AUTH_MORE:
         return true;
     case DQ_AUTH_DONE:
-        join_done(j);
-        return false;
+        return join_proved(j);
     case DQ_AUTH_STRANGER:
     case DQ_AUTH_REFUSED:
         join_failed(j, result == DQ_AUTH_REFUSED, dq_auth_why(&j->auth));
@@ -236,6 +283,10 @@ static void on_io(evutil_socket_t fd, short what, void *arg)
     struct dq_tcp_join *j = arg;
 
     (void)fd, (void)what;
+    if (j->tls) {
+        shake(j);
+        return;
+    }
     if (!j->connecting) {
         receive(j);
         return;
@@ -279,6 +330,7 @@ static struct dq_tcp_join *join_new(struct dq_transport *t, int fd, int peer,
         .nodes = t->cfg.nodes,
         .secret = t->cfg.secret,
         .build_id = t->build_id,
+        .protect = t->cfg.protect,
         .peer = dialled ? peer : 0,
         .taken = &t->taken,
     };
@@ -294,7 +346,7 @@ static struct dq_tcp_join *join_new(struct dq_transport *t, int fd, int peer,
         join_free(j);
         return NULL;
     }
-    tune(fd);
+    tune(t, fd);
     j->deadline = evtimer_new(t->base, on_deadline, j);
     evtimer_add(j->deadline, error ? &at_once : &limit);
     if (!error) {

@@ -52,15 +52,15 @@ static void call_loop(struct dq_tcp_link *l)
     dq_tcp_wake(l->t);
 }
 
-/* With the lock. What the socket takes of the queue; the rest waits for it. Bytes, or -1. */
-static ssize_t send_queued(struct dq_tcp_link *l)
+/* With the lock. What the socket takes of `q`. Bytes, or -1. */
+static ssize_t drain(struct dq_tcp_link *l, struct dq_sendq *q)
 {
     struct iovec iov[OUT_PIECES];
     ssize_t sent = 0, n = 0;
 
-    while (l->queue.bytes > 0) {
+    while (q->bytes > 0) {
         size_t want = 0;
-        int count = dq_sendq_peek(&l->queue, iov, OUT_PIECES);
+        int count = dq_sendq_peek(q, iov, OUT_PIECES);
 
         for (int i = 0; i < count; i++) {
             want += iov[i].iov_len;
@@ -70,14 +70,49 @@ static ssize_t send_queued(struct dq_tcp_link *l)
             l->send_error = errno;
             return -1;
         }
-        dq_sendq_drop(&l->queue, n);
+        dq_sendq_drop(q, n);
         sent += n;
         if ((size_t)n < want) {
             break;
         }
     }
-    l->blocked = l->queue.bytes > 0;
     return sent;
+}
+
+/*
+ * With the lock, as send_queued(). Frames become records when the socket may take them, not
+ * before: what has gathered until then goes into few large ones.
+ */
+static ssize_t send_sealed(struct dq_tcp_link *l)
+{
+    ssize_t sent = 0, n;
+
+    do {
+        if (dq_tls_seal(l->tls, &l->queue, &l->sealed, GATHER_MOST)) {
+            l->send_error = EIO;
+            return -1;
+        }
+        n = drain(l, &l->sealed);
+        if (n < 0) {
+            return -1;
+        }
+        sent += n;
+        l->blocked = l->sealed.bytes > 0;
+    } while (!l->blocked && l->queue.bytes > 0);
+    return sent;
+}
+
+/* With the lock. What the socket takes of the queue; the rest waits for it. Bytes, or -1. */
+static ssize_t send_queued(struct dq_tcp_link *l)
+{
+    ssize_t n;
+
+    if (l->tls) {
+        return send_sealed(l);
+    }
+    n = drain(l, &l->queue);
+    l->blocked = l->queue.bytes > 0;
+    return n;
 }
 
 /* With the lock, on a thread that wants it sent now. Bytes, or -1; the loop is told of a rest. */
@@ -85,7 +120,7 @@ static ssize_t send_now(struct dq_tcp_link *l, struct iovec *iov, int count, siz
 {
     ssize_t n = 0;
 
-    if (l->queue.bytes == 0) {
+    if (l->queue.bytes == 0 && !l->tls) {
         n = send_some(l->fd, iov, count);
         if (n < 0) {
             l->send_error = errno;
@@ -94,7 +129,7 @@ static ssize_t send_now(struct dq_tcp_link *l, struct iovec *iov, int count, siz
             l->blocked = true;
         }
     } else {
-        /* the loop has gathered something: it goes first, and need not wait */
+        /* the loop may have gathered something: it goes first, and need not wait */
         dq_sendq_push(&l->queue, iov, count, 0);
         n = send_queued(l);
     }
@@ -192,7 +227,7 @@ static bool deliver(struct dq_tcp_link *l)
         if (dq_frame_check(&f)) {
             snprintf(why, sizeof(why), "sent a malformed message (type %u, %u bytes)",
                      (unsigned)f.type, (unsigned)f.length);
-            dq_tcp_link_lost(l, why);
+            dq_tcp_link_broken(l, why);
             return false;
         }
         if (l->in_end - l->in_start < sizeof(f) + f.length) {
@@ -254,19 +289,51 @@ static void lost_by(struct dq_tcp_link *l, int error)
     }
 }
 
+/* The records that have arrived. False if the link was lost. */
+static bool read_records(struct dq_tcp_link *l)
+{
+    char why[192];
+    ssize_t n;
+
+    do {
+        make_room(l);
+        n = dq_tls_read(l->tls, l->in + l->in_end, l->in_size - l->in_end);
+        if (n == -EAGAIN) {
+            return true;
+        }
+        if (n < 0) {
+            snprintf(why, sizeof(why), "its data was altered on the way (%s)", dq_tls_why(l->tls));
+            dq_tcp_link_broken(l, why);
+            return false;
+        }
+        l->in_end += n;
+    } while (deliver(l));
+    return false;
+}
+
 /* One read. True if there is probably more. */
 static bool receive(struct dq_tcp_link *l)
 {
     ssize_t n;
-    size_t room;
+    bool full;
 
-    make_room(l);
-    room = l->in_size - l->in_end;
-    n = recv(l->fd, l->in + l->in_end, room, MSG_DONTWAIT);
+    if (l->tls) {
+        n = dq_tls_receive(l->tls, &full);
+    } else {
+        size_t room;
+
+        make_room(l);
+        room = l->in_size - l->in_end;
+        n = recv(l->fd, l->in + l->in_end, room, MSG_DONTWAIT);
+        full = n > 0 && (size_t)n == room;
+    }
     if (n > 0) {
         atomic_fetch_add_explicit(&l->t->bytes_in, n, memory_order_relaxed);
+        if (l->tls) {
+            return read_records(l) && full;
+        }
         l->in_end += n;
-        return deliver(l) && (size_t)n == room;
+        return deliver(l) && full;
     }
     if (n == 0) {
         /* A send that met the reset has eaten its error; what is left looks like an end. */
@@ -288,7 +355,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 
 /* ---- life */
 
-void dq_tcp_link_up(struct dq_tcp_link *l, int fd)
+void dq_tcp_link_up(struct dq_tcp_link *l, int fd, struct dq_tls *tls)
 {
     l->in = g_malloc(IN_BYTES);
     l->in_size = IN_BYTES;
@@ -297,6 +364,7 @@ void dq_tcp_link_up(struct dq_tcp_link *l, int fd)
     event_add(l->readable, NULL);
     pthread_mutex_lock(&l->lock);
     l->fd = fd;
+    l->tls = tls;
     l->state = DQ_TCP_UP;
     pthread_mutex_unlock(&l->lock);
     dq_tcp_link_flush(l);
@@ -317,19 +385,32 @@ static void release(struct dq_tcp_link *l)
         l->fd = -1;
     }
     dq_sendq_clear(&l->queue);
+    dq_sendq_clear(&l->sealed);
+    g_clear_pointer(&l->tls, dq_tls_free);
     pthread_mutex_unlock(&l->lock);
     g_clear_pointer(&l->in, g_free);
     l->in_start = l->in_end = 0;
 }
 
-void dq_tcp_link_lost(struct dq_tcp_link *l, const char *why)
+static void lose(struct dq_tcp_link *l, void (*tell)(void *ctx, int node, const char *why),
+                 const char *why)
 {
     if (l->state == DQ_TCP_LOST) {
         return;
     }
     release(l);
     l->t->taken |= UINT64_C(1) << l->node;
-    l->t->events.lost(l->t->ctx, l->node, why);
+    tell(l->t->ctx, l->node, why);
+}
+
+void dq_tcp_link_lost(struct dq_tcp_link *l, const char *why)
+{
+    lose(l, l->t->events.lost, why);
+}
+
+void dq_tcp_link_broken(struct dq_tcp_link *l, const char *why)
+{
+    lose(l, l->t->events.broken ? l->t->events.broken : l->t->events.lost, why);
 }
 
 /* A send has failed, perhaps on another thread: reads what the peer still said, then ends it. */

@@ -27,11 +27,13 @@ struct event_base;
 struct dq_transport;
 
 struct dq_transport_config {
-    int node;              /* this node */
-    int nodes;             /* how many there are */
-    uint8_t secret[32];    /* of this run; never sent */
-    const char *build_id;  /* compared in the handshake; shorter than DQ_BUILD_ID_SIZE */
-    unsigned handshake_ms; /* an unauthenticated connection lives this long */
+    int node;                /* this node */
+    int nodes;               /* how many there are */
+    uint8_t secret[32];      /* of this run; never sent */
+    const char *build_id;    /* compared in the handshake; shorter than DQ_BUILD_ID_SIZE */
+    unsigned handshake_ms;   /* an unauthenticated connection lives this long */
+    enum dq_protect protect; /* the same on all nodes; what frames on their way are safe from */
+    unsigned contact_ms;     /* a peer whose machine answers nothing so long is lost; 0: never */
 };
 
 struct dq_peer_addr {
@@ -49,6 +51,12 @@ struct dq_transport_events {
     void (*message)(void *ctx, int from, unsigned type, const void *body, size_t length);
     /* A peer is gone or misbehaves; `why` is one clause for the user. Called once per peer. */
     void (*lost)(void *ctx, int node, const char *why);
+    /*
+     * In place of lost() where it is given: the peer is there no more, or not to be worked with,
+     * and cannot have meant it so: silence, altered data, a malformed message. Not for a
+     * connection that was closed or reset, as at the end of a run.
+     */
+    void (*broken)(void *ctx, int node, const char *why);
     /* Something worth a line in a verbose log (refused strangers, ...). */
     void (*note)(void *ctx, const char *text);
 };

@@ -18,7 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define DQ_PROTO_VERSION 3u
+#define DQ_PROTO_VERSION 4u
 #define DQ_PROTO_MAGIC 0x756d657164ull /* "dqemu" */
 
 #define DQ_PAGE_BITS 12
@@ -47,6 +47,14 @@ static_assert(sizeof(struct dq_frame) == 8, "dq_frame");
 
 enum dq_role { DQ_ROLE_CONNECTOR = 1, DQ_ROLE_ACCEPTOR = 2 };
 
+/* What a connection does for the frames on it (proto/tls.h); the same on all nodes of a run. */
+enum dq_protect {
+    DQ_PROTECT_NONE,      /* nothing: they never leave the machine */
+    DQ_PROTECT_INTEGRITY, /* they arrive as sent, or the connection ends */
+    DQ_PROTECT_ENCRYPT,   /* and nobody on the way can read them */
+    DQ_PROTECT_COUNT
+};
+
 /* Both ways: the connector's first, the acceptor's in answer to it. */
 struct dq_hello {
     uint64_t magic;   /* DQ_PROTO_MAGIC */
@@ -55,12 +63,13 @@ struct dq_hello {
     uint16_t nodes;   /* how many the sender counts in this run */
     uint16_t node;    /* the sender */
     uint16_t peer;    /* connector: whom it means to reach; acceptor: as in the hello it got */
-    uint32_t zero;
+    uint32_t protect; /* enum dq_protect of the sender */
     uint8_t nonce[32];
     char build[DQ_BUILD_ID_SIZE]; /* NUL-terminated, the rest NUL */
 };
 static_assert(sizeof(struct dq_hello) == 128, "dq_hello");
 static_assert(offsetof(struct dq_hello, version) == 8, "dq_hello.version");
+static_assert(offsetof(struct dq_hello, protect) == 20, "dq_hello.protect");
 static_assert(offsetof(struct dq_hello, nonce) == 24, "dq_hello.nonce");
 
 /* Connector -> acceptor. */
@@ -208,6 +217,25 @@ static_assert(offsetof(struct dq_msg_futex, moves) == 32, "dq_msg_futex.moves");
 #define DQ_FUTEX_BY_MASTER (1ull << 63) /* in a cookie: the master asked, not a node */
 
 /*
+ * Clocks: see dqemu/clocks.h. Readings in ns, of the sender's CLOCK_MONOTONIC, CLOCK_MONOTONIC_RAW,
+ * CLOCK_REALTIME and CLOCK_BOOTTIME.
+ */
+struct dq_msg_time_ask {
+    uint64_t monotonic, raw;
+    uint64_t kernel[2]; /* the sender's boot, a UUID; zero: its clocks are like no others */
+    uint64_t space;     /* its time namespace in that kernel */
+};
+static_assert(sizeof(struct dq_msg_time_ask) == 40, "dq_msg_time_ask");
+
+struct dq_msg_time {
+    uint64_t monotonic_asked, raw_asked; /* as in the question; zero: nobody asked */
+    uint64_t monotonic, raw, realtime, boottime, monotonic_after; /* read in this order */
+    uint32_t same;   /* 1: both nodes read the same clocks anyway */
+    uint32_t differ; /* 1: some node reads others */
+};
+static_assert(sizeof(struct dq_msg_time) == 64, "dq_msg_time");
+
+/*
  * X(NAME, body, trailing, direction and meaning). Trailing: 0 none; DQ_PAGES one to
  * DQ_MOST_PAGES pages; DQ_ANY up to DQ_MAX_BODY in all.
  */
@@ -271,7 +299,10 @@ static_assert(offsetof(struct dq_msg_futex, moves) == 32, "dq_msg_futex.moves");
     X(FUTEX_WAKE, dq_msg_futex, 0, "node -> master, and master -> interested node")                \
     X(FUTEX_WOKEN, dq_msg_futex, 0, "the answer to either; count = threads woken")                 \
     /* the run */                                                                                  \
-    X(END, dq_msg_cookie, 0, "master -> slave: the guest has ended; report and leave")
+    X(END, dq_msg_cookie, 0, "master -> slave: the guest has ended; report and leave")             \
+    /* clocks */                                                                                   \
+    X(TIME_ASK, dq_msg_time_ask, 0, "slave -> master: what time is it?")                           \
+    X(TIME, dq_msg_time, 0, "the answer; also unasked, when the master's realtime was set")
 
 enum dq_msg {
     DQ_MSG_NONE,

@@ -15,6 +15,7 @@
 #include "user/safe-syscall.h"
 #include "dqemu/futex.h"
 #include "master/futex.h"
+#include "clock.h"
 #include "split.h"
 
 /* Guards `hosted`, and the decision between kernel and service. Innermost. */
@@ -98,7 +99,7 @@ static int deadline(int op, bool time64, abi_ulong timeout, struct timespec *at)
         return -TARGET_EINVAL;
     }
     if (base_op == FUTEX_WAIT) {
-        clock_gettime(CLOCK_MONOTONIC, &now);
+        dq_clock_gettime(op & FUTEX_CLOCK_REALTIME ? CLOCK_REALTIME : CLOCK_MONOTONIC, &now);
         at->tv_sec = MIN(at->tv_sec, INT64_MAX - now.tv_sec - 1) + now.tv_sec; /* for ever */
         at->tv_nsec += now.tv_nsec;
         if (at->tv_nsec >= 1000000000) {
@@ -109,23 +110,52 @@ static int deadline(int op, bool time64, abi_ulong timeout, struct timespec *at)
     return 0;
 }
 
+/* 0 or an error number. */
+static int sleep_in_kernel(struct dq_futex_waiter *w, int clock, const struct timespec *until)
+{
+    long ret = safe_syscall(SYS_futex, &w->word, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG | clock, 0,
+                            until, NULL, FUTEX_BITSET_MATCH_ANY);
+
+    return ret == -1 ? errno : 0;
+}
+
+/* The same for a while, not beyond that time. False: it has come. */
+static bool sleep_until(struct dq_futex_waiter *w, int clock, const struct timespec *at, int *err)
+{
+    struct dq_sleeper s;
+    struct timespec until;
+
+    if (!dq_clock_sleep_begin(&s, &w->word, clock != 0, at, &until)) {
+        return false;
+    }
+    *err = sleep_in_kernel(w, s.followed ? 0 : clock, &until);
+    dq_clock_sleep_end(&s);
+    if (s.followed && *err == ETIMEDOUT) {
+        *err = 0; /* by the host's clock */
+    }
+    return true;
+}
+
 /* Sleep until woken (0), too late, or interrupted: -errno, or -QEMU_ERESTARTSYS. */
 static int sleep_on(struct dq_futex_waiter *w, int op, const struct timespec *at)
 {
-    int host_op = FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG | (op & FUTEX_CLOCK_REALTIME);
-
     for (;;) {
-        long ret;
+        int err = 0;
 
         if (qatomic_load_acquire(&w->word)) {
             return 0;
         }
-        ret = safe_syscall(SYS_futex, &w->word, host_op, 0, at, NULL, FUTEX_BITSET_MATCH_ANY);
-        if (ret == -1 && errno == QEMU_ERESTARTSYS) {
+        if (!at) {
+            err = sleep_in_kernel(w, 0, NULL);
+        } else if (!sleep_until(w, op & FUTEX_CLOCK_REALTIME, at, &err)) {
+            return -TARGET_ETIMEDOUT;
+        }
+        if (err == QEMU_ERESTARTSYS) {
             return -QEMU_ERESTARTSYS;
         }
-        if (ret == -1 && errno != EAGAIN) {
-            return get_errno(ret);
+        if (err && err != EAGAIN) {
+            errno = err;
+            return get_errno(-1);
         }
     }
 }

@@ -12,6 +12,8 @@
 #ifndef DQEMU_HOOKS_H
 #define DQEMU_HOOKS_H
 
+#include "clock.h"
+
 /* ------------------------------------------------------------------ start and end */
 
 /*

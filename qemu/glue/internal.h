@@ -176,6 +176,25 @@ void dq_cpus_forked(void); /* in a forked child, which has none of the kept obje
 /* The host's signal mask of a thread on a slave. */
 void dq_slave_mask(void);
 
+/* ------------------------------------------------------------------ clock.c */
+
+void dq_clock_open(void); /* once, before threads; with several nodes */
+void dq_clock_in_child(void);
+
+/* A thread that is about to sleep on a word while it is 0, until a time by the guest's clock. */
+struct dq_sleeper {
+    bool followed; /* the clock is another machine's: *until is by CLOCK_MONOTONIC */
+    uint32_t *word;
+    QLIST_ENTRY(dq_sleeper) link;
+};
+/*
+ * False: the time `at` has come. Else sleep until *until, by the same clock or as s->followed
+ * says, then call dq_clock_sleep_end(), and begin anew if followed and the word is still 0.
+ */
+bool dq_clock_sleep_begin(struct dq_sleeper *s, uint32_t *word, bool realtime,
+                          const struct timespec *at, struct timespec *until);
+void dq_clock_sleep_end(struct dq_sleeper *s);
+
 /* ------------------------------------------------------------------ futex.c */
 
 void dq_futex_open(void);   /* once, before threads */

@@ -13,6 +13,7 @@
 #include "tcg/startup.h"
 #include "qemu/rcu.h"
 #include "dqemu/build_id.h"
+#include "dqemu/clocks.h"
 #include "dqemu/futex.h"
 #include "master/futex.h"
 #include "master/map.h"
@@ -99,6 +100,7 @@ static void work_globals(void *arg)
 static void G_NORETURN slave_ends(void)
 {
     dq_node_ending();
+    dq_clocks_ending();
     dq_control_stats();
     _exit(0);
 }
@@ -280,6 +282,7 @@ void dq_main_args(int *argc, char **argv)
     dq_spin_init(dq_config.spin_us);
     dq_awake_begin(); /* the main thread; on a slave until it has set things up */
     dq_futex_open();
+    dq_clock_open();
     if (!dq_on_slave()) {
         dq_place_init(dq_config.nodes, dq_config.placement, (int)g_get_num_processors());
     }
@@ -405,6 +408,7 @@ void dq_fork_end(bool child)
     dq_control_forked();
     dq_node_forked();
     dq_futex_in_child();
+    dq_clock_in_child();
     dq_threads_forked();
     dq_cpus_forked();
     dq_map_forked();

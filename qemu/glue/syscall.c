@@ -10,6 +10,7 @@
 #include "internal.h"
 #include <sys/prctl.h>
 #include "fd-trans.h"
+#include "dqemu/clocks.h"
 #include "master/map.h"
 #include "split.h"
 #include "transfer.h"
@@ -20,6 +21,9 @@ int dq_slave_pid;
 
 static bool clock_is_local(abi_long clock)
 {
+    if (dq_clocks_differ()) { /* the others are those of the master's kernel */
+        return dq_clocks_know(clock) || clock == CLOCK_THREAD_CPUTIME_ID;
+    }
     /* the process's CPU time is spent on many nodes: the master answers, for itself */
     return clock >= 0 && clock != CLOCK_PROCESS_CPUTIME_ID;
 }
@@ -52,10 +56,13 @@ static bool is_local(int num, const abi_long arg[8])
     case TARGET_NR_rt_sigreturn:   /* registers and mask */
     case TARGET_NR_sigaltstack:    /* lives with the thread */
         return true;
-    case TARGET_NR_clock_gettime: /* one machine's clocks are the same for all its nodes */
+    case TARGET_NR_clock_gettime: /* the nodes agree about them: see dqemu/clocks.h */
     case TARGET_NR_clock_getres:
         return clock_is_local(arg[0]);
     case TARGET_NR_gettimeofday:
+#ifdef TARGET_NR_time
+    case TARGET_NR_time:
+#endif
         return true;
     case TARGET_NR_madvise:
         return advice_is_local(arg[2]);
@@ -78,6 +85,9 @@ static int pointer_arguments(int num)
 {
     switch (num) {
     case TARGET_NR_getrandom:
+#ifdef TARGET_NR_time
+    case TARGET_NR_time:
+#endif
         return 1;
     case TARGET_NR_sigaltstack:
     case TARGET_NR_clock_gettime:

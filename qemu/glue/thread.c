@@ -10,6 +10,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "internal.h"
+#include "dqemu/clocks.h"
 #include "split.h"
 #include "transfer.h"
 #include <linux/futex.h>
@@ -433,6 +434,7 @@ static void *run_thread(void *arg)
     dq_stat_add(threads, 1);
     dq_split_settle(cpu); /* nothing, but known to it from now on */
     dq_slave_mask();
+    dq_clocks_enter();
     if (dq_remote_begin(&t->remote, syscall(SYS_gettid))) {
         qatomic_set(&ts->signal_pending, 1);
         cpu_exit(cpu);
@@ -477,6 +479,7 @@ static void G_NORETURN leave(CPUArchState *env)
     TaskState *ts = get_task_state(cpu);
 
     block_all_signals(); /* no kick finds this thread half gone */
+    dq_clocks_leave();
     pthread_mutex_lock(&cpus_lock);
     dq_cpu_free(cpu);
     pthread_mutex_unlock(&cpus_lock);

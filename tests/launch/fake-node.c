@@ -6,7 +6,8 @@
  *   fake-node --dqemu-control=FD [options] PROGRAM [NODE@PHASE:ACTION[=VALUE]]...
  *
  * A phase is one of start (configured), listening, ready (about to say so), run. Node 0 ends with status 0 after
- * its actions in `run`; the others wait for its end. Actions are the table at the end.
+ * its actions in `run`; the others wait for its end. Actions are the table at the end. One more can
+ * stand in the variable FAKE_NODE_ACT: nodes on hosts are not given the program's arguments.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -172,6 +173,13 @@ static void do_config(const char *value)
     fflush(stdout);
 }
 
+static void do_protect(const char *value)
+{
+    (void)value;
+    printf("%s\n", dq_config_protect_name(cfg.protect));
+    fflush(stdout);
+}
+
 static void do_fds(const char *value) /* the descriptors a guest would find open */
 {
     (void)value;
@@ -283,37 +291,59 @@ static const struct {
     const char *name;
     void (*act)(const char *value);
 } actions[] = {
-    {"exit", do_exit},     {"die", do_die},
-    {"kill", do_kill},     {"error", do_error},
-    {"lost", do_lost},     {"raw", do_raw},
-    {"long", do_long},     {"hang", do_hang},
-    {"deaf", do_deaf},     {"say", do_say},
-    {"cat", do_cat},       {"argv", do_argv},
-    {"config", do_config}, {"fds", do_fds},
-    {"close", do_close},   {"wait-signal", do_wait_signal},
-    {"ignore", do_ignore}, {"pid", do_pid},
-    {"count", do_count},   {"log", do_log},
-    {"exec", do_exec},     {"daemon", do_daemon},
+    {"exit", do_exit},
+    {"die", do_die},
+    {"kill", do_kill},
+    {"error", do_error},
+    {"lost", do_lost},
+    {"raw", do_raw},
+    {"long", do_long},
+    {"hang", do_hang},
+    {"deaf", do_deaf},
+    {"say", do_say},
+    {"cat", do_cat},
+    {"argv", do_argv},
+    {"config", do_config},
+    {"fds", do_fds},
+    {"protect", do_protect},
+    {"close", do_close},
+    {"wait-signal", do_wait_signal},
+    {"ignore", do_ignore},
+    {"pid", do_pid},
+    {"count", do_count},
+    {"log", do_log},
+    {"exec", do_exec},
+    {"daemon", do_daemon},
     {"ask", do_ask},
 };
 
-static void act(const char *phase)
+/* NODE@PHASE:ACTION[=VALUE], if it is for that phase of this node. */
+static void act_word(const char *word, const char *phase)
 {
     char prefix[32];
     int n = snprintf(prefix, sizeof(prefix), "%d@%s:", cfg.node, phase);
+    const char *action = word + n;
+
+    if (strncmp(word, prefix, (size_t)n) != 0) {
+        return;
+    }
+    size_t length = strcspn(action, "=");
+    for (size_t a = 0; a < sizeof(actions) / sizeof(*actions); a++) {
+        if (strlen(actions[a].name) == length && strncmp(actions[a].name, action, length) == 0) {
+            actions[a].act(action[length] ? action + length + 1 : "");
+        }
+    }
+}
+
+static void act(const char *phase)
+{
+    const char *variable = getenv("FAKE_NODE_ACT");
 
     for (char **w = words; *w; w++) {
-        if (strncmp(*w, prefix, (size_t)n) != 0) {
-            continue;
-        }
-        const char *action = *w + n;
-        size_t length = strcspn(action, "=");
-        for (size_t a = 0; a < sizeof(actions) / sizeof(*actions); a++) {
-            if (strlen(actions[a].name) == length &&
-                strncmp(actions[a].name, action, length) == 0) {
-                actions[a].act(action[length] ? action + length + 1 : "");
-            }
-        }
+        act_word(*w, phase);
+    }
+    if (variable) {
+        act_word(variable, phase);
     }
 }
 

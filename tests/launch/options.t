@@ -39,6 +39,10 @@ DQEMU_VERBOSE=1 configured "DQEMU_VERBOSE" "$(line 0 2 127.0.0.1 0 spread 1 100)
 DQEMU_VERBOSE=0 configured "DQEMU_VERBOSE=0" "$(line 0 2 127.0.0.1 0 spread 0 100)"
 DQEMU_OPTIONS=hold_us=5 configured "DQEMU_OPTIONS" "$(line 0 2 127.0.0.1 0 spread 0 5)"
 
+expect "nothing is encrypted unless asked for" 0 none '*' ./prog 0@start:protect
+expect "--encrypt" 0 encrypt '*' --encrypt ./prog 0@start:protect
+DQEMU_ENCRYPT=1 expect "DQEMU_ENCRYPT" 0 encrypt '*' ./prog 0@start:protect
+
 # A range that is very likely free; the test of a port in use takes whatever it gets.
 low=$((20000 + $$ % 10000))
 expect "--port-range gives node K the port LOW+K" 0 '' "$(line 1 2 127.0.0.1 $((low + 1)) spread 0 100)" \

@@ -247,7 +247,8 @@ static void configure(struct cluster *c, int node)
     secret[64] = '\0';
     snprintf(line, sizeof(line),
              "{\"type\":\"config\",\"version\":1,\"node\":%d,\"nodes\":%d,\"secret\":\"%s\","
-             "\"bind\":\"127.0.0.1\",\"port\":0,\"placement\":\"spread\",\"verbose\":0,"
+             "\"bind\":\"127.0.0.1\",\"port\":0,\"placement\":\"spread\","
+             "\"protect\":\"none\",\"verbose\":0,"
              "\"options\":{%s}}\n",
              node, c->nodes, secret, cluster_options);
     write_text(c->control[node], line);

@@ -39,6 +39,7 @@ struct tcp_node {
     bool ready;
     int ready_calls;
     int lost_calls[DQ_MAX_NODES];
+    bool broken[DQ_MAX_NODES]; /* it was broken() that was called */
     char lost[DQ_MAX_NODES][300];
     GString *notes;
     uint64_t messages;
@@ -62,11 +63,18 @@ struct tcp_node {
 /* The secret that all use unless told otherwise. */
 static uint8_t tcp_test_secret[32] = "of the tests";
 
+/* Where the next tcp_node_new() listens. */
+static const char *tcp_test_address = "127.0.0.1";
+
 /* The port of the next tcp_node_new(); 0: the kernel's choice. */
 static uint16_t tcp_test_port;
 
 /* handshake_ms of the next tcp_node_new(). */
 static unsigned tcp_test_handshake_ms = TEST_HANDSHAKE_MS;
+
+/* What the next tcp_node_new() has in its configuration. */
+static enum dq_protect tcp_test_protect;
+static unsigned tcp_test_contact_ms;
 
 /* A time limit for the program; DQEMU_TIME_SCALE stretches it. */
 static G_GNUC_UNUSED void tcp_test_limit(unsigned seconds)
@@ -117,6 +125,16 @@ static void node_lost(void *ctx, int node, const char *why)
     pthread_mutex_unlock(&n->lock);
 }
 
+static void node_broken(void *ctx, int node, const char *why)
+{
+    struct tcp_node *n = ctx;
+
+    pthread_mutex_lock(&n->lock);
+    n->broken[node] = true;
+    pthread_mutex_unlock(&n->lock);
+    node_lost(ctx, node, why);
+}
+
 static void node_note(void *ctx, const char *text)
 {
     struct tcp_node *n = ctx;
@@ -128,9 +146,9 @@ static void node_note(void *ctx, const char *text)
 }
 
 static const struct dq_transport_events node_events = {node_ready, node_message, node_lost,
-                                                       node_note};
+                                                       node_broken, node_note};
 
-/* A node that listens on the loopback; its loop runs from tcp_node_run() on. */
+/* A node that listens at tcp_test_address; its loop runs from tcp_node_run() on. */
 static G_GNUC_UNUSED struct tcp_node *tcp_node_new(int id, int nodes, const uint8_t *secret,
                                                    const char *build)
 {
@@ -140,6 +158,8 @@ static G_GNUC_UNUSED struct tcp_node *tcp_node_new(int id, int nodes, const uint
         .nodes = nodes,
         .build_id = build ? build : TEST_BUILD,
         .handshake_ms = tcp_test_handshake_ms,
+        .protect = tcp_test_protect,
+        .contact_ms = tcp_test_contact_ms,
     };
 
     memcpy(cfg.secret, secret ? secret : tcp_test_secret, sizeof(cfg.secret));
@@ -152,7 +172,7 @@ static G_GNUC_UNUSED struct tcp_node *tcp_node_new(int id, int nodes, const uint
     n->t = dq_transport_tcp.create(n->base, &cfg, &node_events, n);
     g_assert_nonnull(n->t);
     n->port = tcp_test_port;
-    g_assert_cmpint(dq_transport_tcp.listen(n->t, "127.0.0.1", &n->port), ==, 0);
+    g_assert_cmpint(dq_transport_tcp.listen(n->t, tcp_test_address, &n->port), ==, 0);
     return n;
 }
 

@@ -243,6 +243,45 @@ static void test_wrong_count(void)
     pair_clear(&p);
 }
 
+/* Nobody on the way can lower the level either: test_tampering_is_noticed. */
+static void test_wrong_protection(void)
+{
+    struct pair p;
+
+    pair_init(&p);
+    p.c_cfg.protect = DQ_PROTECT_ENCRYPT;
+    run(&p, 1000);
+    g_assert_cmpint(p.a_end, ==, DQ_AUTH_REFUSED);
+    g_assert_cmpstr(dq_auth_why(&p.a), ==,
+                    "protects its connections by encryption, this node by nothing; start all "
+                    "nodes with the same");
+    g_assert_cmpint(p.c_end, ==, DQ_AUTH_REFUSED);
+    g_assert_true(g_str_has_prefix(dq_auth_why(&p.c), "protects its connections by nothing, "));
+    pair_clear(&p);
+}
+
+/* The key of the record layer: one for each connection, and no MAC that was sent. */
+static void test_key(void)
+{
+    uint8_t c[DQ_AUTH_KEY_SIZE], a[DQ_AUTH_KEY_SIZE], other[DQ_AUTH_KEY_SIZE];
+    struct pair p, q;
+
+    pair_init(&p);
+    pair_init(&q);
+    run(&p, 1000);
+    run(&q, 1000);
+    g_assert_cmpint(dq_auth_key(&p.c, c), ==, 0);
+    g_assert_cmpint(dq_auth_key(&p.a, a), ==, 0);
+    g_assert_cmpint(dq_auth_key(&q.a, other), ==, 0);
+    g_assert_cmpmem(c, sizeof(c), a, sizeof(a));
+    g_assert_cmpint(memcmp(a, other, sizeof(a)), !=, 0);
+    g_assert_null(memmem(p.to_a->data, p.to_a->len, a, 8));
+    g_assert_null(memmem(p.to_c->data, p.to_c->len, a, 8));
+    g_assert_cmpint(memcmp(a, secret, sizeof(a)), !=, 0);
+    pair_clear(&p);
+    pair_clear(&q);
+}
+
 /* A node of a later version: knows the secret, and the layout of the handshake, as all will. */
 static void test_later_version(void)
 {
@@ -275,7 +314,7 @@ static void test_later_version(void)
     g_assert_cmpint(dq_auth_feed(&a, mac, 32), ==, DQ_AUTH_REFUSED);
     g_assert_cmpint(dq_auth_node(&a), ==, 2);
     g_assert_cmpstr(dq_auth_why(&a), ==,
-                    "speaks version 7 of the protocol, this node speaks 3; "
+                    "speaks version 7 of the protocol, this node speaks 4; "
                     "install the same dqemu on every node");
     g_assert_cmpuint(dq_auth_take(&a, &out), ==, sizeof(struct dq_verdict));
     pair_clear(&p);
@@ -425,6 +464,8 @@ int main(int argc, char **argv)
     g_test_add_func("/auth/reflection", test_reflection);
     g_test_add_func("/auth/wrong-build", test_wrong_build);
     g_test_add_func("/auth/wrong-count", test_wrong_count);
+    g_test_add_func("/auth/wrong-protection", test_wrong_protection);
+    g_test_add_func("/auth/key", test_key);
     g_test_add_func("/auth/later-version", test_later_version);
     g_test_add_func("/auth/number-not-expected", test_number_not_expected);
     g_test_add_func("/auth/verdict-is-proved", test_verdict_is_proved);

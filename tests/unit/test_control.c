@@ -23,7 +23,8 @@
 #define SECRET "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1eff"
 #define GOOD                                                                                       \
     "{\"type\":\"config\",\"version\":1,\"node\":1,\"nodes\":3,\"secret\":\"" SECRET "\","         \
-    "\"bind\":\"127.0.0.1\",\"port\":7000,\"placement\":\"pack\",\"verbose\":0,"                   \
+    "\"bind\":\"127.0.0.1\",\"port\":7000,\"placement\":\"pack\","                                 \
+    "\"protect\":\"encrypt\",\"verbose\":0,"                                                       \
     "\"options\":{\"hold_us\":5}}"
 
 /* ---- the launcher's end ---- */
@@ -126,6 +127,7 @@ static void test_config(struct fixture *f, gconstpointer data)
     g_assert_cmpstr(f->cfg.bind, ==, "127.0.0.1");
     g_assert_cmpint(f->cfg.port, ==, 7000);
     g_assert_cmpint(f->cfg.placement, ==, DQ_PLACEMENT_PACK);
+    g_assert_cmpint(f->cfg.protect, ==, DQ_PROTECT_ENCRYPT);
     g_assert_cmpint(f->cfg.hold_us, ==, 5);
     g_assert_cmpint(f->cfg.run_pages, ==, 16);
     hear_nothing(f);
@@ -159,6 +161,8 @@ static void test_bad_config(struct fixture *f, gconstpointer data)
         {"7000", "65536"},
         {"7000", "-1"},
         {"pack", "best"},
+        {"encrypt", "rot13"},
+        {"\"protect\":\"encrypt\",", ""},
         {"\"hold_us\":5", "\"hold_us\":99999999"},
         {"\"hold_us\":5", "\"hold_us\":-5"},
         {"\"hold_us\":5", "\"nosuch\":5"},
@@ -483,6 +487,7 @@ static void test_tunables(void)
 {
     struct dq_config cfg;
     enum dq_placement placement = DQ_PLACEMENT_PACK;
+    enum dq_protect protect = DQ_PROTECT_NONE;
 
     dq_config_init(&cfg);
     for (const struct dq_tunable *t = dq_tunables; t->name; t++) {
@@ -498,6 +503,10 @@ static void test_tunables(void)
     g_assert_cmpint(dq_config_placement("master-only", &placement), ==, 0);
     g_assert_cmpstr(dq_config_placement_name(placement), ==, "master-only");
     g_assert_cmpint(dq_config_placement("", &placement), ==, -EINVAL);
+    g_assert_cmpint(dq_config_protect("integrity", &protect), ==, 0);
+    g_assert_cmpint(protect, ==, DQ_PROTECT_INTEGRITY);
+    g_assert_cmpstr(dq_config_protect_name(protect), ==, "integrity");
+    g_assert_cmpint(dq_config_protect("", &protect), ==, -EINVAL);
     g_assert_cmpint(placement, ==, DQ_PLACEMENT_MASTER_ONLY);
 }
 

@@ -369,20 +369,61 @@ static void test_bad_configurations(void)
     build[DQ_BUILD_ID_SIZE] = 0;
     cfg.build_id = build;
     g_assert_null(dq_transport_tcp.create(base, &cfg, &none, NULL));
+    cfg.build_id = "b";
+    cfg.protect = DQ_PROTECT_COUNT;
+    g_assert_null(dq_transport_tcp.create(base, &cfg, &none, NULL));
     event_base_free(base);
+}
+
+static const struct level {
+    const char *name;
+    enum dq_protect protect;
+} levels[] = {
+    {"none", DQ_PROTECT_NONE},
+    {"integrity", DQ_PROTECT_INTEGRITY},
+    {"encrypt", DQ_PROTECT_ENCRYPT},
+};
+
+struct case_at {
+    const struct level *level;
+    void (*test)(void);
+};
+
+static void run_at(gconstpointer data)
+{
+    const struct case_at *c = data;
+
+    tcp_test_protect = c->level->protect;
+    c->test();
+    tcp_test_protect = DQ_PROTECT_NONE;
+}
+
+/* The same behaviour, whatever protects the connections. */
+static void add(const struct level *level, const char *name, void (*test)(void))
+{
+    struct case_at *c = g_new(struct case_at, 1);
+    g_autofree char *path = g_strdup_printf("/tcp/%s/%s", level->name, name);
+
+    *c = (struct case_at){level, test};
+    g_test_add_data_func_full(path, c, run_at, g_free);
 }
 
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     tcp_test_limit(120);
-    g_test_add_func("/tcp/mesh-keeps-order-and-content", test_mesh);
+    for (unsigned i = 0; i < G_N_ELEMENTS(levels); i++) {
+        add(&levels[i], "mesh-keeps-order-and-content", test_mesh);
+        add(&levels[i], "sent-before-connected-arrives", test_sent_before_connected);
+    }
+    /* Encryption is integrity with another cipher. */
+    for (unsigned i = 0; i <= DQ_PROTECT_INTEGRITY; i++) {
+        add(&levels[i], "big-bodies", test_big_bodies);
+        add(&levels[i], "slow-reader-blocks-no-sender", test_slow_reader);
+    }
     g_test_add_func("/tcp/largest-mesh", test_largest_mesh);
     g_test_add_func("/tcp/one-node-talks-to-itself", test_alone);
     g_test_add_func("/tcp/self-send-returns-before-delivery", test_self_send_returns_first);
-    g_test_add_func("/tcp/big-bodies", test_big_bodies);
-    g_test_add_func("/tcp/slow-reader-blocks-no-sender", test_slow_reader);
-    g_test_add_func("/tcp/sent-before-connected-arrives", test_sent_before_connected);
     g_test_add_func("/tcp/listens-on-ipv6", test_ipv6);
     g_test_add_func("/tcp/bad-configurations", test_bad_configurations);
     return g_test_run();

@@ -359,6 +359,7 @@ static void test_malformed_message(void)
         raw_send(fd, &cases[i].frame, sizeof(cases[i].frame));
         TCP_WAIT(n, n->lost_calls[1] == 1);
         TCP_WAIT(n, HAS(n->lost[1], cases[i].why));
+        TCP_WAIT(n, n->broken[1]);
         TCP_WAIT(n, n->messages == 0);
         g_assert_cmpint(send_number(n, 1, 1), ==, -ENOTCONN);
         raw_drain(fd);

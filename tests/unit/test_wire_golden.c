@@ -47,6 +47,20 @@ static const struct dq_msg_futex a_dq_msg_futex = {.addr = 0x0807060504030201,
                                                    .bitset = 0x201f1e1d,
                                                    .moves = 0x24232221,
                                                    .zero = 0x28272625};
+static const struct dq_msg_time_ask a_dq_msg_time_ask = {
+    .monotonic = 0x0807060504030201,
+    .raw = 0x100f0e0d0c0b0a09,
+    .kernel = {0x1817161514131211, 0x201f1e1d1c1b1a19},
+    .space = 0x2827262524232221};
+static const struct dq_msg_time a_dq_msg_time = {.monotonic_asked = 0x0807060504030201,
+                                                 .raw_asked = 0x100f0e0d0c0b0a09,
+                                                 .monotonic = 0x1817161514131211,
+                                                 .raw = 0x201f1e1d1c1b1a19,
+                                                 .realtime = 0x2827262524232221,
+                                                 .boottime = 0x302f2e2d2c2b2a29,
+                                                 .monotonic_after = 0x3837363534333231,
+                                                 .same = 0x3c3b3a39,
+                                                 .differ = 0x403f3e3d};
 
 /*
  * Header and fixed body of each message in the order of the table, with the least that may
@@ -102,6 +116,8 @@ static const struct {
     {"FUTEX_WAKE", "280000002b000000", 40},
     {"FUTEX_WOKEN", "280000002c000000", 40},
     {"END", "080000002d000000", 8},
+    {"TIME_ASK", "280000002e000000", 40},
+    {"TIME", "400000002f000000", 64},
 };
 
 static void hex_of(char *to, const void *bytes, size_t length)
@@ -159,6 +175,7 @@ static void test_handshake(void)
                          .nodes = 0x0807,
                          .node = 0x0a09,
                          .peer = 0x0c0b,
+                         .protect = DQ_PROTECT_ENCRYPT,
                          .nonce = {0xaa, [31] = 0xbb},
                          .build = "build"};
     struct dq_proof p = {.mac = {1, [31] = 2}};
@@ -171,7 +188,7 @@ static void test_handshake(void)
                  "0708"
                  "090a"
                  "0b0c"
-                 "00000000"
+                 "02000000"
                  "aa000000000000000000000000000000000000000000000000000000000000bb"
                  "6275696c64000000000000000000000000000000000000000000000000000000"
                  "0000000000000000000000000000000000000000000000000000000000000000"
