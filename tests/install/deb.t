@@ -93,6 +93,8 @@ judge "apt has a list of packages" inside apt-get -qq update
 everything >"$SCRATCH/before"
 judge "apt installs it, with what it depends on" \
     inside apt-get -qq -o Dpkg::Use-Pty=0 -y --no-install-recommends install /root/dqemu.deb bash-completion
+everything >"$SCRATCH/installed"
+judge "its files can be seen" grep -q '^\./usr/bin/dqemu-launch f ' "$SCRATCH/installed"
 judge "what is installed is what the package says" inside dpkg --verify dqemu
 for nodes in 1 2 3; do
     for guest in big_sum mutex; do

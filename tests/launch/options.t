@@ -92,7 +92,7 @@ for word in "${words[@]}"; do
     grep -qE -- "(^|[^A-Za-z._])$word($|[^A-Za-z_-])" <<<"$page" || missing+=" $word"
 done
 check "the manual page names everything that the help names$missing" test -z "$missing"
-ahead=' --transport --encrypt rdma auto ' # in the page, and not in the launcher yet
+ahead=' --transport rdma auto ' # in the page, and not in the launcher yet
 missing=
 mapfile -t shown < <(sed -n '/^# OPTIONS/,/^# FILES/p' <<<"$page" |
     grep -oE '^\*(-|[a-z_.]+\*(,|$)).*|\*DQEMU_[A-Z_]+\*' |
