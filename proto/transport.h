@@ -49,16 +49,16 @@ struct dq_transport_events {
      * message with pages, they are the last bytes of the body.
      */
     void (*message)(void *ctx, int from, unsigned type, const void *body, size_t length);
-    /* A peer is gone or misbehaves; `why` is one clause for the user. Called once per peer. */
+    /* A peer is gone; `why` is one clause for the user. Called once per peer. */
     void (*lost)(void *ctx, int node, const char *why);
+    /* Something worth a line in a verbose log (refused strangers, ...). */
+    void (*note)(void *ctx, const char *text);
     /*
      * In place of lost() where it is given: the peer is there no more, or not to be worked with,
      * and cannot have meant it so: silence, altered data, a malformed message. Not for a
      * connection that was closed or reset, as at the end of a run.
      */
     void (*broken)(void *ctx, int node, const char *why);
-    /* Something worth a line in a verbose log (refused strangers, ...). */
-    void (*note)(void *ctx, const char *text);
 };
 
 struct dq_transport_ops {

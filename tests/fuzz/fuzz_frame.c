@@ -128,7 +128,7 @@ static struct event_base *base;
 
 static void feed_link(const uint8_t *data, size_t size, unsigned piece)
 {
-    static const struct dq_transport_events events = {on_ready, on_message, on_lost, on_note};
+    static const struct dq_transport_events events = {on_ready, on_message, on_lost, on_note, NULL};
     struct dq_transport_config cfg = {.nodes = 2, .build_id = "b", .handshake_ms = 1000};
     struct reference r = {.data = data, .size = size};
     struct dq_transport *t = dq_transport_tcp.create(base, &cfg, &events, &r);

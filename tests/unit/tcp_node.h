@@ -146,7 +146,7 @@ static void node_note(void *ctx, const char *text)
 }
 
 static const struct dq_transport_events node_events = {node_ready, node_message, node_lost,
-                                                       node_broken, node_note};
+                                                       node_note, node_broken};
 
 /* A node that listens at tcp_test_address; its loop runs from tcp_node_run() on. */
 static G_GNUC_UNUSED struct tcp_node *tcp_node_new(int id, int nodes, const uint8_t *secret,
