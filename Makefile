@@ -285,5 +285,6 @@ help:
 	@echo 'make install      PREFIX=/usr/local DESTDIR=; make uninstall'
 	@echo 'make lint, fmt    check and apply the format; check the rules of the code'
 	@echo 'make qemu-tree    bring the patched tree of QEMU up to date; make dqemu-aarch64'
+	@echo 'ISAS="$(ISAS)"    build for these instruction sets; there are $(KNOWN_ISAS)'
 	@echo 'make clean        remove what was built; make distclean: downloads too'
 	@echo 'QEMU_SRC=DIR      build that QEMU 10.0; DQEMU_CACHE=DIR keep downloads there'

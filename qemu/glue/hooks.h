@@ -59,8 +59,8 @@ void dq_fork_end(bool child);
 /* ------------------------------------------------------------------ split pages */
 
 /*
- * host_sigsegv_handler(): an access to a page that is split, or on the way (split.c). True: it may be
- * repeated. False: it has nothing to do with splitting. Does not return if the access was made by
+ * host_sigsegv_handler(): an access to a page that is split, or on the way (split.c); or a write by
+ * translated code that is gone (translate.c). True: it may be repeated. False: it is neither. Does not return if the access was made by
  * translated code or a helper of it (unwinds): the instruction is going to be executed again.
  */
 bool dq_split_fault(CPUState *cpu, abi_ptr addr, bool is_write, uintptr_t pc, bool unwinds,

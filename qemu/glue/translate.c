@@ -8,7 +8,13 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "internal.h"
+#include "user/page-protection.h"
+#include "exec/page-protection.h"
+#include "exec/translation-block.h"
+#include "accel/tcg/internal-common.h"
+#include "tcg/tcg.h"
 #include "dqemu/translate.h"
+#include "split.h"
 
 /* What is not executable, or not ours, the translator refuses, or sees without waiting. */
 static bool is_code(vaddr page)
@@ -55,4 +61,27 @@ void dq_translate_end(void)
     if (dq_engaged) {
         dq_code_unhold();
     }
+}
+
+/*
+ * Some processors see at once what they write into the code that they are about to execute, and the
+ * emulator does it for them: a write to a page with code traps, its translations go, and if one of
+ * them is running, it is left behind the instruction that writes. But while a translation runs,
+ * its page may go to another node and its translations with it: then the write finds no translation
+ * that it would change, and the running one would go on with what was there before. So a write
+ * that traps in a translation that is gone already leaves that, too; the instruction is executed
+ * again, alone.
+ */
+void dq_translate_fault(CPUState *cpu, uintptr_t pc, const sigset_t *mask)
+{
+#ifdef TARGET_HAS_PRECISE_SMC
+    const TranslationBlock *tb = tcg_tb_lookup(pc);
+
+    if (tb && (tb_cflags(tb) & CF_INVALID) && (tb_cflags(tb) & CF_COUNT_MASK) != 1) {
+        cpu_restore_state(cpu, pc);
+        cpu->cflags_next_tb = 1 | CF_NOIRQ | curr_cflags(cpu);
+        sigprocmask(SIG_SETMASK, mask, NULL);
+        cpu_loop_exit_noexc(cpu);
+    }
+#endif
 }

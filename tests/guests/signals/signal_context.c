@@ -13,7 +13,7 @@ static void on_trap(int sig, siginfo_t *info, void *context)
 {
     ucontext_t *uc = context;
 
-    CHECK(sig == SIGILL && (uintptr_t)info->si_addr == CONTEXT_PC(uc) - ILLEGAL_BEHIND);
+    CHECK(sig == SIGILL && (uintptr_t)info->si_addr == (uintptr_t)CONTEXT_PC(uc) - ILLEGAL_BEHIND);
     CHECK(CONTEXT_REGISTER(uc) == 111);
     CONTEXT_REGISTER(uc) = 222;
     CONTEXT_PC(uc) += ILLEGAL_LENGTH - ILLEGAL_BEHIND;
