@@ -10,7 +10,12 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .SUFFIXES:
 
-ISAS ?= aarch64
+# The guests' instruction sets; make ISAS="aarch64 s390x" builds those two.
+ISAS ?= aarch64 arm riscv64 x86_64
+KNOWN_ISAS := aarch64 arm riscv64 s390x x86_64
+$(if $(filter-out $(KNOWN_ISAS),$(ISAS)),$(error ISAS: no such instruction set here: \
+    $(filter-out $(KNOWN_ISAS),$(ISAS)); there are $(KNOWN_ISAS), and qemu/README.md says how to \
+    add one))
 PREFIX ?= /usr/local
 DESTDIR ?=
 DQEMU_CACHE ?= $(CURDIR)/build/cache
@@ -44,12 +49,15 @@ all: $(B)/dqemu-launch $(NODES) $(PLAIN)
 
 # ---- files that hold a list, rewritten when the list changes: what depends on the list itself
 
-$(shell mkdir -p $(Q); touch -a $(B)/libdqemu.list $(B)/deploy.list $(Q)/glue.list)
+$(shell mkdir -p $(Q); touch -a $(B)/libdqemu.list $(B)/deploy.list $(Q)/glue.list $(Q)/isas.list)
 keep = $(if $(subst x$(strip $2)x,,x$(strip $(file <$1))x),$(file >$1,$(strip $2)))
 $(call keep,$(B)/libdqemu.list,$(LIB_SRC))
 $(call keep,$(B)/deploy.list,$(DEPLOY_SRC))
 $(call keep,$(Q)/glue.list,$(GLUE_SRC))
-$(B)/libdqemu.list $(B)/deploy.list $(Q)/glue.list: ;
+# QEMU is configured for all that were ever asked for: what is compiled stays
+CONFIGURED := $(sort $(ISAS) $(file <$(Q)/isas.list))
+$(call keep,$(Q)/isas.list,$(CONFIGURED))
+$(B)/libdqemu.list $(B)/deploy.list $(Q)/glue.list $(Q)/isas.list: ;
 
 # ---- packages
 
@@ -106,15 +114,16 @@ $(Q)/.patched: $(Q)/.fetched $(PATCHES) qemu/tree.sh
 	@qemu/tree.sh $(Q)/plain $(Q)/patched
 	@touch $@
 
-$(Q)/plain-build/build.ninja: qemu/build.sh $(Q)/.fetched
+$(Q)/plain-build/build.ninja: qemu/build.sh $(Q)/.fetched $(Q)/isas.list
 	@echo '  CONFIGURE plain QEMU'
-	@qemu/build.sh configure $(Q)/plain $(@D) $(ISAS)
+	@qemu/build.sh configure $(Q)/plain $(@D) $(CONFIGURED)
 	@touch $@
 
 # the archive must exist for Meson to see that it is a file to relink for
-$(Q)/dqemu-build/build.ninja: qemu/build.sh $(Q)/.fetched | $(Q)/.patched $(B)/libdqemu.a
+$(Q)/dqemu-build/build.ninja: qemu/build.sh $(Q)/.fetched $(Q)/isas.list \
+                             | $(Q)/.patched $(B)/libdqemu.a
 	@echo '  CONFIGURE dqemu'
-	@qemu/build.sh configure $(Q)/patched $(@D) $(ISAS)
+	@qemu/build.sh configure $(Q)/patched $(@D) $(CONFIGURED)
 	@touch $@
 
 $(PLAIN): $(B)/qemu-%: $(Q)/plain-build/build.ninja
@@ -260,5 +269,6 @@ help:
 	@echo 'make deb          a Debian package of what was built, below build/'
 	@echo 'make lint, fmt    check and apply the format; check the rules of the code'
 	@echo 'make qemu-tree    bring the patched tree of QEMU up to date; make dqemu-aarch64'
+	@echo 'ISAS="$(ISAS)"    build for these instruction sets; there are $(KNOWN_ISAS)'
 	@echo 'make clean        remove what was built; make distclean: downloads too'
 	@echo 'QEMU_SRC=DIR      build that QEMU 10.0; DQEMU_CACHE=DIR keep downloads there'

@@ -75,8 +75,8 @@ void dq_help_print(void)
 {
     puts("Usage: dqemu-launch [options] [--] PROGRAM [ARG...]\n"
          "\n"
-         "Run PROGRAM, an AArch64 Linux program, as one process whose threads are spread over\n"
-         "several nodes that share its memory.\n"
+         "Run PROGRAM, a Linux program for another machine, as one process whose threads are\n"
+         "spread over several nodes that share its memory.\n"
          "\n"
          "Options, each with the environment variable that sets it too in brackets:");
 #define X(id, letter, word, argument, env, standard, help)                                         \

@@ -17,34 +17,90 @@
 
 #include "deploy/say.h"
 
-/* What this build runs. */
+/* What dqemu can be built for (the top Makefile has the same names). */
 static const struct isa {
     const char *name;
     uint16_t machine;
     uint8_t class, order;
 } isas[] = {
-    {"aarch64", EM_AARCH64, ELFCLASS64, ELFDATA2LSB},
+    {"aarch64", EM_AARCH64, ELFCLASS64, ELFDATA2LSB}, {"arm", EM_ARM, ELFCLASS32, ELFDATA2LSB},
+    {"riscv64", EM_RISCV, ELFCLASS64, ELFDATA2LSB},   {"s390x", EM_S390, ELFCLASS64, ELFDATA2MSB},
+    {"x86_64", EM_X86_64, ELFCLASS64, ELFDATA2LSB},
 };
 
-/* Names for the others, to tell the user what the file is. */
+/* Names for the others, to tell the user what the file is; 0: any. The first that fits counts. */
 static const struct {
     uint16_t machine;
+    uint8_t class, order;
     const char *name;
 } machines[] = {
-    {EM_386, "an i386"},        {EM_X86_64, "an x86-64"},      {EM_ARM, "an ARM"},
-    {EM_AARCH64, "an AArch64"}, {EM_RISCV, "a RISC-V"},        {EM_PPC, "a PowerPC"},
-    {EM_PPC64, "a PowerPC 64"}, {EM_S390, "an S/390"},         {EM_MIPS, "a MIPS"},
-    {EM_SPARCV9, "a SPARC 64"}, {EM_LOONGARCH, "a LoongArch"}, {EM_68K, "an m68k"},
-    {EM_ALPHA, "an Alpha"},     {EM_SH, "a SuperH"},           {EM_PARISC, "a PA-RISC"},
+    {EM_AARCH64, ELFCLASS32, 0, "an AArch64 ILP32"},
+    {EM_AARCH64, 0, ELFDATA2MSB, "a big-endian AArch64"},
+    {EM_ARM, 0, ELFDATA2MSB, "a big-endian ARM"},
+    {EM_RISCV, ELFCLASS32, 0, "a 32-bit RISC-V"},
+    {EM_S390, ELFCLASS32, 0, "a 31-bit S/390"},
+    {EM_X86_64, ELFCLASS32, 0, "an x32"},
+    {EM_386, 0, 0, "an i386"},
+    {EM_PPC, 0, 0, "a PowerPC"},
+    {EM_PPC64, 0, 0, "a PowerPC 64"},
+    {EM_MIPS, 0, 0, "a MIPS"},
+    {EM_SPARCV9, 0, 0, "a SPARC 64"},
+    {EM_LOONGARCH, 0, 0, "a LoongArch"},
+    {EM_68K, 0, 0, "an m68k"},
+    {EM_ALPHA, 0, 0, "an Alpha"},
+    {EM_SH, 0, 0, "a SuperH"},
+    {EM_PARISC, 0, 0, "a PA-RISC"},
 };
 
+char *dq_program_find_node_binary(const char *isa)
+{
+    char *self = g_file_read_link("/proc/self/exe", NULL);
+    char *folder = self ? g_path_get_dirname(self) : g_strdup(".");
+    char *name = g_strconcat("dqemu-", isa, NULL);
+    char *places[] = {
+        g_build_filename(folder, name, NULL),
+        g_build_filename(folder, "..", "libexec", "dqemu", name, NULL),
+    };
+    char *path = NULL;
+
+    for (size_t i = 0; i < G_N_ELEMENTS(places); i++) {
+        if (!path && access(places[i], X_OK) == 0) {
+            path = places[i];
+        } else {
+            g_free(places[i]);
+        }
+    }
+    g_free(name);
+    g_free(folder);
+    g_free(self);
+    return path;
+}
+
+static bool is_here(const char *isa)
+{
+    char *path = dq_program_find_node_binary(isa);
+    bool is = path != NULL;
+
+    g_free(path);
+    return is;
+}
+
+/* The instruction sets that have a node program here; or all, if that has yet to be built. */
 static char *isa_list(void)
 {
-    GString *list = g_string_new(isas[0].name);
-    for (size_t i = 1; i < G_N_ELEMENTS(isas); i++) {
-        g_string_append_printf(list, ", %s", isas[i].name);
+    GString *here = g_string_new(NULL), *all = g_string_new(NULL);
+
+    for (size_t i = 0; i < G_N_ELEMENTS(isas); i++) {
+        g_string_append_printf(all, "%s%s", all->len ? ", " : "", isas[i].name);
+        if (is_here(isas[i].name)) {
+            g_string_append_printf(here, "%s%s", here->len ? ", " : "", isas[i].name);
+        }
     }
-    return g_string_free(list, FALSE);
+    if (!here->len) {
+        g_string_assign(here, all->str);
+    }
+    g_string_free(all, TRUE);
+    return g_string_free(here, FALSE);
 }
 
 static void die_missing(const char *path)
@@ -54,8 +110,7 @@ static void die_missing(const char *path)
         dq_say_die(DQ_STATUS_NOT_FOUND,
                    "%s: no such file here; PROGRAM is a path and is not looked for in PATH", path);
     }
-    dq_say_die(DQ_STATUS_NOT_FOUND, "%s: no such file; give the path of an AArch64 Linux program",
-               path);
+    dq_say_die(DQ_STATUS_NOT_FOUND, "%s: no such file; give the path of a Linux program", path);
 }
 
 static void check_file(const char *path, int fd)
@@ -89,31 +144,39 @@ static void die_script(const char *path, const char *text, size_t length)
                path, *clean ? clean : "an interpreter");
 }
 
+static const char *machine_name(uint16_t machine, const unsigned char *ident)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(machines); i++) {
+        if (machine == machines[i].machine &&
+            (!machines[i].class || machines[i].class == ident[EI_CLASS]) &&
+            (!machines[i].order || machines[i].order == ident[EI_DATA])) {
+            return machines[i].name;
+        }
+    }
+    return "some other machine's";
+}
+
 static const char *match_isa(const char *path, const Elf64_Ehdr *header)
 {
-    const char *what = NULL;
+    const unsigned char *ident = header->e_ident;
 
     for (size_t i = 0; i < G_N_ELEMENTS(isas); i++) {
-        if (header->e_machine == isas[i].machine && header->e_ident[EI_CLASS] == isas[i].class &&
-            header->e_ident[EI_DATA] == isas[i].order) {
+        if (header->e_machine == isas[i].machine && ident[EI_CLASS] == isas[i].class &&
+            ident[EI_DATA] == isas[i].order) {
             return isas[i].name;
         }
     }
-    uint16_t machine = header->e_machine;
-    if (header->e_ident[EI_DATA] == ELFDATA2MSB) {
-        machine = GUINT16_SWAP_LE_BE(machine);
-    }
-    for (size_t i = 0; i < G_N_ELEMENTS(machines); i++) {
-        if (machine == machines[i].machine) {
-            what = machines[i].name;
-        }
-    }
-    if (machine == EM_AARCH64) {
-        what =
-            header->e_ident[EI_CLASS] == ELFCLASS32 ? "an AArch64 ILP32" : "a big-endian AArch64";
-    }
     dq_say_die(DQ_STATUS_CANNOT_RUN, "%s is %s program; this build runs %s", path,
-               what ? what : "some other machine's", isa_list());
+               machine_name(header->e_machine, ident), isa_list());
+}
+
+/* The fields that are looked at, in this machine's byte order. */
+static void fix_order(Elf64_Ehdr *header)
+{
+    if (header->e_ident[EI_DATA] == (G_BYTE_ORDER == G_LITTLE_ENDIAN ? ELFDATA2MSB : ELFDATA2LSB)) {
+        header->e_machine = GUINT16_SWAP_LE_BE(header->e_machine);
+        header->e_type = GUINT16_SWAP_LE_BE(header->e_type);
+    }
 }
 
 const char *dq_program_isa(const char *path)
@@ -142,6 +205,7 @@ const char *dq_program_isa(const char *path)
                    "for %s",
                    path, isa_list());
     }
+    fix_order(&head.header);
     const char *isa = match_isa(path, &head.header);
     if (head.header.e_type != ET_EXEC && head.header.e_type != ET_DYN) {
         dq_say_die(DQ_STATUS_CANNOT_RUN, "%s is an ELF file but not a program; link it first",
@@ -152,28 +216,12 @@ const char *dq_program_isa(const char *path)
 
 const char *dq_program_default_isa(void)
 {
+    for (size_t i = 0; i < G_N_ELEMENTS(isas); i++) {
+        if (is_here(isas[i].name)) {
+            return isas[i].name;
+        }
+    }
     return isas[0].name;
-}
-
-char *dq_program_find_node_binary(const char *isa)
-{
-    char *self = g_file_read_link("/proc/self/exe", NULL);
-    char *folder = self ? g_path_get_dirname(self) : g_strdup(".");
-    char *name = g_strconcat("dqemu-", isa, NULL);
-    char *path = g_build_filename(folder, name, NULL);
-
-    if (access(path, X_OK) < 0) {
-        g_free(path);
-        path = g_build_filename(folder, "..", "libexec", "dqemu", name, NULL);
-    }
-    if (access(path, X_OK) < 0) {
-        g_free(path);
-        path = NULL;
-    }
-    g_free(name);
-    g_free(folder);
-    g_free(self);
-    return path;
 }
 
 char *dq_program_node_binary(const char *isa)
@@ -181,10 +229,12 @@ char *dq_program_node_binary(const char *isa)
     char *path = dq_program_find_node_binary(isa);
 
     if (!path) {
+        char *self = g_file_read_link("/proc/self/exe", NULL);
+
         dq_say_die(DQ_STATUS_FAULT,
-                   "the node program dqemu-%s is missing beside dqemu-launch; run make, or name it "
+                   "the node program dqemu-%s is missing beside %s; run make ISAS=%s, or name it "
                    "with --node-binary",
-                   isa);
+                   isa, self ? self : "dqemu-launch", isa);
     }
     return path;
 }

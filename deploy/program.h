@@ -13,7 +13,10 @@
  */
 const char *dq_program_isa(const char *path);
 
-/* The set whose node program is asked for lists ("-cpu help") when there is no PROGRAM. */
+/*
+ * The set whose node program is asked for lists ("-cpu help") when there is no PROGRAM: the first
+ * that has one here.
+ */
 const char *dq_program_default_isa(void);
 
 /*

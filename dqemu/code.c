@@ -2,14 +2,17 @@
  * Pages that hold translated code: held while a thread translates from them, and given up
  * only after their translations are gone.
  *
- * A page is in the table from the first hold on, until the engine wants to drop it: then the
- * worker waits for the threads that translate from it, throws its translations away, and the
- * loop lets it go. A page in the table is present and stays so, since dq_code_release() says
- * no to the engine; that is why a further hold needs no word with the loop.
+ * A page is in the table from the first hold on, until the engine wants to drop it: then, once no
+ * thread translates from it any more, the worker throws its translations away, and the loop lets
+ * it go. A page in the table is present and stays so, since dq_code_release() says no to the
+ * engine; that is why a further hold needs no word with the loop.
  *
- * No circle of waiting: a thread that holds a page waits for the emulator's locks at most, and
- * whoever has those waits for no other node and not for the worker (node.h); so pins go, the
- * worker gets on, and the page is given up.
+ * No circle of waiting: a thread that holds what it wants waits for the emulator's locks at most,
+ * and whoever has those waits for no other node and not for the worker (node.h); so pins go, and
+ * the page is given up. A thread that wants two pages has the lower one while it waits for the one
+ * behind it. That one comes once who holds it has let go, and he waits, if for a page, for a higher
+ * one: such a chain has an end, on whatever nodes its threads are. The worker waits for no pins: the
+ * last of them starts it, or it would wait for a thread that waits for its next job.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -21,20 +24,20 @@
 
 struct code_page {
     unsigned pins;  /* threads that translate from it now */
-    bool releasing; /* the worker is on its way; only the loop sets and sees the end of it */
+    bool releasing; /* gets no pins any more; only the loop sets and sees the end of it */
     GSList *later;  /* struct hold: asked for meanwhile; the loop's */
 };
 
 static struct {
     /* Guards the table and its entries. A leaf: nothing is locked inside it. */
     pthread_mutex_t lock;
-    pthread_cond_t unpinned; /* some page's pins have become 0 */
-    GHashTable *pages;       /* page -> struct code_page */
-} code = {.lock = PTHREAD_MUTEX_INITIALIZER, .unpinned = PTHREAD_COND_INITIALIZER};
+    GHashTable *pages; /* page -> struct code_page */
+} code = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
+/* Neighbours, from the lower one on; the order that keeps the waiting from going in a circle. */
 static __thread struct {
     uint64_t page;
-    bool is;
+    unsigned count;
 } held;
 
 struct hold {
@@ -110,37 +113,26 @@ static void hold_on_loop(void *arg)
     }
 }
 
-void dq_code_hold(uint64_t page)
+static void hold_one(uint64_t page)
 {
     struct hold h = {.waiter = {.met = hold_met}, .page = page};
 
-    if (!dq_node_is_live()) {
-        return;
-    }
-    dq_code_unhold(); /* what an aborted translation left */
     if (!hold_if_known(page)) {
         dq_node_post(hold_on_loop, &h);
         dq_gate_wait(&h.done);
     }
-    held.page = page;
-    held.is = true;
 }
 
-void dq_code_unhold(void)
+void dq_code_hold(uint64_t page, unsigned count)
 {
-    struct code_page *c;
-
-    if (!held.is) {
+    if (!dq_node_is_live()) {
         return;
     }
-    held.is = false;
-    pthread_mutex_lock(&code.lock);
-    c = find(held.page);
-    /* In a forked child the table is gone. */
-    if (c && --c->pins == 0 && c->releasing) {
-        pthread_cond_broadcast(&code.unpinned);
+    dq_code_unhold(); /* what an aborted translation left */
+    held.page = page;
+    for (; held.count < count; held.count++) {
+        hold_one(page + held.count);
     }
-    pthread_mutex_unlock(&code.lock);
 }
 
 /* ---- giving up ---- */
@@ -172,44 +164,66 @@ static void release_done(void *arg)
     g_free(r);
 }
 
-/* On the worker. */
 static void release_on_worker(void *arg)
 {
     struct release *r = arg;
 
-    pthread_mutex_lock(&code.lock);
-    while (find(r->page)->pins > 0) {
-        pthread_cond_wait(&code.unpinned, &code.lock);
-    }
-    pthread_mutex_unlock(&code.lock);
     dq_node_drop_code(r->page);
     dq_node_post(release_done, r);
+}
+
+/* Nobody translates from the page, and nobody will before it is gone. */
+static void start_release(uint64_t page)
+{
+    struct release *r = g_new(struct release, 1);
+
+    r->page = page;
+    dq_node_work(release_on_worker, r);
+}
+
+static void unhold_one(uint64_t page)
+{
+    struct code_page *c;
+    bool was_last;
+
+    pthread_mutex_lock(&code.lock);
+    c = find(page);
+    /* In a forked child the table is gone. */
+    was_last = c && --c->pins == 0 && c->releasing;
+    pthread_mutex_unlock(&code.lock);
+    if (was_last) {
+        start_release(page);
+    }
+}
+
+void dq_code_unhold(void)
+{
+    while (held.count) {
+        unhold_one(held.page + --held.count);
+    }
 }
 
 bool dq_code_release(uint64_t page)
 {
     struct code_page *c;
-    struct release *r;
+    bool now;
 
     pthread_mutex_lock(&code.lock);
     c = find(page);
     if (c) {
         c->releasing = true;
     }
+    now = c && !c->pins;
     pthread_mutex_unlock(&code.lock);
-    if (!c) {
-        return true;
+    if (now) {
+        start_release(page);
     }
-    r = g_new(struct release, 1);
-    r->page = page;
-    dq_node_work(release_on_worker, r);
-    return false;
+    return !c;
 }
 
 void dq_code_forked(void)
 {
     pthread_mutex_init(&code.lock, NULL);
-    pthread_cond_init(&code.unpinned, NULL);
     code.pages = NULL;
-    held.is = false;
+    held.count = 0;
 }

@@ -133,12 +133,12 @@ void dq_pager_thaw(void);
 /* ----------------------------------------------------- translated code */
 
 /*
- * A thread is about to translate code from `page`: bring it here and keep it until
- * dq_code_unhold() of the same thread. Call without any lock. Blocks. At most one page per
- * thread is held (a hold left over from an aborted translation ends here), and the holder
- * waits for no other node meanwhile.
+ * A thread is about to translate code from `page` and, if `count` is 2, the one behind it: bring
+ * them here and keep them until dq_code_unhold() of the same thread. Call without any lock. Blocks.
+ * A thread holds no more than that (a hold left over from an aborted translation ends here), and
+ * waits for no other node once it has it.
  */
-void dq_code_hold(uint64_t page);
+void dq_code_hold(uint64_t page, unsigned count);
 /* Harmless without a hold. */
 void dq_code_unhold(void);
 

@@ -41,10 +41,10 @@ static struct image_info slave_info;
 /* ---------------------------------------------------------------- host mappings */
 
 struct host_range {
-    abi_ulong start, length; /* guest addresses */
-    int prot;                /* the host's */
-    off_t offset;            /* in the file */
-    char *path;              /* of the file */
+    uint64_t start, length; /* guest addresses; all of them can be one range */
+    int prot;               /* the host's */
+    off_t offset;           /* in the file */
+    char *path;             /* of the file */
     bool file;
     bool shared; /* with others; or the kernel's own for another reason */
 };
@@ -241,7 +241,7 @@ static void make_all_anonymous(GArray *ranges)
 
 static void register_host_ranges(GArray *ranges)
 {
-    abi_ulong start = 0, length = 0;
+    uint64_t start = 0, length = 0;
 
     for (guint i = 0; i <= ranges->len; i++) {
         struct host_range *r =
@@ -273,7 +273,8 @@ static int note_guest_range(void *opaque, target_ulong start, target_ulong end, 
 {
     struct guest_range r = {start, end - 1, flags};
 
-    if (flags & PAGE_VALID) {
+    /* not a kernel's page above all others: see dq_page_beyond() */
+    if (flags & PAGE_VALID && r.last <= reserved_va) {
         g_array_append_val((GArray *)opaque, r);
     }
     return 0;
@@ -406,7 +407,7 @@ static void engage_locked(void)
     if (dq_pager_open((uintptr_t)g2h_untagged(0))) {
         _exit(125); /* reported */
     }
-    /* translate anew: with CF_PARALLEL, and through dq_translate_begin() */
+    /* translate anew: with CF_PARALLEL, and through dq_translate_lock() */
     CPU_FOREACH(cpu)
     {
         tcg_cflags_set(cpu, CF_PARALLEL);

@@ -47,6 +47,12 @@ void dq_cpu_loop(CPUArchState *env);
 CPUState *dq_cpu_create(const char *type);
 void dq_cpu_free(CPUState *cpu);
 
+/*
+ * cpu_copy() of x86: true: the new CPU keeps its parent's descriptor table (arch.c), which is not
+ * freed with either.
+ */
+bool dq_cpu_shares_tables(CPUState *parent);
+
 /* fork_start(), in the exclusive section and before the locks: gather all memory here. */
 void dq_fork_start(void);
 /* fork_end(): in the child this process becomes a plain emulator. */
@@ -55,8 +61,8 @@ void dq_fork_end(bool child);
 /* ------------------------------------------------------------------ split pages */
 
 /*
- * host_sigsegv_handler(): an access to a page that is split, or on the way (split.c). True: it may be
- * repeated. False: it has nothing to do with splitting. Does not return if the access was made by
+ * host_sigsegv_handler(): an access to a page that is split, or on the way (split.c); or a write by
+ * translated code that is gone (translate.c). True: it may be repeated. False: it is neither. Does not return if the access was made by
  * translated code or a helper of it (unwinds): the instruction is going to be executed again.
  */
 bool dq_split_fault(CPUState *cpu, abi_ptr addr, bool is_write, uintptr_t pc, bool unwinds,
@@ -65,6 +71,24 @@ bool dq_split_fault(CPUState *cpu, abi_ptr addr, bool is_write, uintptr_t pc, bo
 /* elf_core_dump(), before any lock: no page is split any more, so that the kernel can write all. */
 void dq_core_dump(void);
 
+/* ------------------------------------------------------------------ kernel pages */
+
+/*
+ * init_guest_commpage() of x86-64: true: the page, which has no memory and lies above the guest's,
+ * is known with these flags.
+ */
+bool dq_page_beyond(vaddr page, int flags);
+
+/*
+ * cpu_loop() of Arm: the thread has called the kernel's page, and goes to the master if that is about
+ * the master's memory. The helpers take these in place of mmap_lock, under which nobody may wait for
+ * a page: with several nodes nothing keeps a program from unmapping a word that it is using, as
+ * nothing ever does in system calls.
+ */
+void dq_kernel_trap(CPUArchState *env);
+void dq_helper_lock(void);
+void dq_helper_unlock(void);
+
 /* ------------------------------------------------------------------ system calls */
 
 /*
@@ -72,7 +96,8 @@ void dq_core_dump(void);
  * and dq_syscall_end() follows.
  */
 bool dq_syscall_begin(CPUArchState *env, int num, const abi_long arg[8], abi_long *ret);
-void dq_syscall_end(CPUArchState *env, int num, abi_long ret);
+/* `arg`: the first. */
+void dq_syscall_end(CPUArchState *env, int num, abi_long arg, abi_long ret);
 
 /*
  * do_futex(): true: handled over all nodes, *ret is the result. False: the host's kernel

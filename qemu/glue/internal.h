@@ -13,6 +13,7 @@
 #include "signal-common.h"
 #include "user/signal.h"
 #include "dqemu/hooks.h"
+#include "arch.h"
 
 #include "dqemu/config.h"
 #include "dqemu/control.h"
@@ -138,6 +139,10 @@ uint64_t dq_arch_beyond_head(CPUArchState *env);
 void dq_arch_set_beyond_head(CPUArchState *env, uint64_t value);
 /* Is there more to such a page than its bytes, so that threads must come to the master? */
 bool dq_arch_page_is_masters(int page_flags);
+/* Is this system call about registers of the calling thread alone (its second argument a pointer)? */
+bool dq_arch_syscall_is_local(int num);
+/* Must a thread come to the master to make it? It may change the map. */
+bool dq_arch_syscall_is_masters(int num);
 
 /* ------------------------------------------------------------------ engage.c */
 
@@ -152,7 +157,10 @@ void dq_globals_apply(const void *globals, size_t length);
 void dq_map_apply(const struct dq_msg_map *m);
 /* Tell the others of a private range that is mapped with these flags. With the turn. */
 void dq_map_tell_private(abi_ulong start, abi_ulong len, int page_flags);
-bool dq_map_call(int num); /* is this a system call that changes the map? */
+/* Is this a system call that changes the map? */
+bool dq_map_call(int num, abi_long arg);
+/* ... that attaches System V memory? */
+bool dq_map_attaches(int num, abi_long arg);
 
 /* ------------------------------------------------------------------ thread.c */
 

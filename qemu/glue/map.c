@@ -34,12 +34,32 @@
 /* A read() ahead of which its buffer is fetched in one request: no more than this at once. */
 #define PREFETCH_PAGES 64
 
+/* Sub-calls of ipc(), where that is the way to them; <linux/ipc.h> has them, as SHMAT and SHMDT. */
+#define IPC_SHMAT 21
+#define IPC_SHMDT 22
+
 static int host_prot(int prot)
 {
     return (prot & (PROT_READ | PROT_WRITE)) | (prot & PROT_EXEC ? PROT_READ : 0);
 }
 
-bool dq_map_call(int num)
+bool dq_map_attaches(int num, abi_long arg)
+{
+    switch (num) {
+#ifdef TARGET_NR_shmat
+    case TARGET_NR_shmat:
+        return true;
+#endif
+#ifdef TARGET_NR_ipc
+    case TARGET_NR_ipc:
+        return (arg & 0xffff) == IPC_SHMAT;
+#endif
+    default:
+        return false;
+    }
+}
+
+bool dq_map_call(int num, abi_long arg)
 {
     switch (num) {
 #ifdef TARGET_NR_mmap
@@ -53,15 +73,16 @@ bool dq_map_call(int num)
     case TARGET_NR_mremap:
     case TARGET_NR_brk:
     case TARGET_NR_madvise:
-#ifdef TARGET_NR_shmat
-    case TARGET_NR_shmat:
-#endif
 #ifdef TARGET_NR_shmdt
     case TARGET_NR_shmdt:
 #endif
         return true;
+#ifdef TARGET_NR_ipc
+    case TARGET_NR_ipc:
+        return dq_map_attaches(num, arg) || (arg & 0xffff) == IPC_SHMDT;
+#endif
     default:
-        return false;
+        return dq_map_attaches(num, arg) || dq_arch_syscall_is_masters(num);
     }
 }
 
@@ -73,7 +94,7 @@ static void for_each_kind(abi_ulong start, abi_ulong len,
                           void (*fn)(abi_ulong start, abi_ulong len, bool foreign, void *arg),
                           void *arg)
 {
-    abi_ulong from = start, end = start + len;
+    uint64_t from = start, end = (uint64_t)start + len; /* the end may be that of all addresses */
 
     if (!dq_foreign) {
         fn(start, len, false, arg);
@@ -81,7 +102,7 @@ static void for_each_kind(abi_ulong start, abi_ulong len,
     }
     while (from < end) {
         bool foreign = page_get_flags(from) & DQ_PAGE_FOREIGN;
-        abi_ulong to = from + TARGET_PAGE_SIZE;
+        uint64_t to = from + TARGET_PAGE_SIZE;
 
         while (to < end && !!(page_get_flags(to) & DQ_PAGE_FOREIGN) == foreign) {
             to += TARGET_PAGE_SIZE;

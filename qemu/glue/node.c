@@ -22,9 +22,9 @@
 /*
  * The guest's address space with several nodes: the same on every node, so that what is free
  * on the master is free everywhere. 16 TiB: programs that reserve much (JITs, sanitizers) fit,
- * and it fits into the host's 47 bits wherever its libraries lie.
+ * and it fits into the host's 47 bits wherever its libraries lie. With 32-bit addresses: all of them.
  */
-#define GUEST_SPACE (1ull << 44)
+#define GUEST_SPACE (TARGET_LONG_BITS == 32 ? 1ull << 32 : 1ull << 44)
 
 struct dq_config dq_config = {.nodes = 1};
 
@@ -311,13 +311,34 @@ static void slave_signals(void)
     sigprocmask(SIG_SETMASK, &set, NULL);
 }
 
+/*
+ * No image is loaded here: any place for the reserved range will do. What QEMU puts there by itself (a
+ * kernel's page with code) has the master, too, and comes from it.
+ */
+static void reserve_guest_space(void)
+{
+    void *space;
+
+    mmap_lock();
+    probe_guest_base("the guest", 0, 0);
+    page_set_flags(0, reserved_va, 0);
+    space = mmap(g2h_untagged(0), reserved_va + 1, PROT_NONE,
+                 MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    mmap_unlock();
+    if (space == MAP_FAILED) {
+        dq_control_error(125,
+                         "node %d cannot reserve guest memory: %s; raise its limit (ulimit -v)",
+                         dq_config.node, strerror(errno));
+        _exit(125);
+    }
+}
+
 void dq_main_slave(CPUArchState *env, const char *rtsig_map)
 {
     if (!dq_on_slave()) {
         return;
     }
-    /* no image is loaded here: any place for the reserved range will do */
-    probe_guest_base("the guest", 0, 0);
+    reserve_guest_space();
     syscall_init();
     signal_init(rtsig_map);
     tcg_prologue_init();

@@ -271,6 +271,9 @@ bool dq_split_fault(CPUState *cpu, abi_ptr addr, bool is_write, uintptr_t pc, bo
     uint64_t page;
     int flags;
 
+    if (is_write && unwinds && dq_engaged) {
+        dq_translate_fault(cpu, pc, mask);
+    }
     if (!dq_split_shadow()) {
         return false;
     }

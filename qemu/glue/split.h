@@ -14,6 +14,9 @@
  */
 void dq_split_engage(void);
 
+/* A write of translated code at the host's `pc` has trapped (translate.c). May not return. */
+void dq_translate_fault(CPUState *cpu, uintptr_t pc, const sigset_t *mask);
+
 /* In a forked child, before it runs: nothing is split there any more. */
 void dq_split_in_child(void);
 

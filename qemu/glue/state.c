@@ -1,6 +1,6 @@
 /*
- * The state of a thread as bytes: what precedes end_reset_fields in CPUArchState (all that a
- * reset clears is architectural state; what follows holds host pointers and set-up of this
+ * The state of a thread as bytes: the first part of CPUArchState (arch.h; as a rule what a reset
+ * clears, since that is architectural state, while the rest holds host pointers and set-up of this
  * process), the signal mask and the alternate stack.
  *
  * Most of it is zero (vector registers beyond the length in use), so it travels as the
@@ -12,7 +12,7 @@
 #include "qemu/cutils.h"
 
 #define BLOCK 64
-#define HEAD offsetof(CPUArchState, end_reset_fields)
+#define HEAD DQ_ARCH_STATE
 
 struct state_header {
     uint64_t mask;

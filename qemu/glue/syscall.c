@@ -55,9 +55,25 @@ static bool is_local(int num, const abi_long arg[8])
     case TARGET_NR_rt_sigprocmask: /* the mask lives with the thread; it is posted below */
     case TARGET_NR_rt_sigreturn:   /* registers and mask */
     case TARGET_NR_sigaltstack:    /* lives with the thread */
+#ifdef TARGET_NR_sigprocmask
+    case TARGET_NR_sigprocmask:
+#endif
+#ifdef TARGET_NR_sgetmask
+    case TARGET_NR_sgetmask:
+#endif
+#ifdef TARGET_NR_ssetmask
+    case TARGET_NR_ssetmask:
+#endif
+#ifdef TARGET_NR_sigreturn
+    case TARGET_NR_sigreturn:
+#endif
         return true;
     case TARGET_NR_clock_gettime: /* the nodes agree about them: see dqemu/clocks.h */
     case TARGET_NR_clock_getres:
+#ifdef TARGET_NR_clock_gettime64
+    case TARGET_NR_clock_gettime64:
+    case TARGET_NR_clock_getres_time64:
+#endif
         return clock_is_local(arg[0]);
     case TARGET_NR_gettimeofday:
 #ifdef TARGET_NR_time
@@ -67,6 +83,9 @@ static bool is_local(int num, const abi_long arg[8])
     case TARGET_NR_madvise:
         return advice_is_local(arg[2]);
     case TARGET_NR_futex: /* the node's own queue; see futex.c */
+#ifdef TARGET_NR_futex_time64
+    case TARGET_NR_futex_time64:
+#endif
         return dq_futex_is_ours(arg[0], arg[1]);
     case TARGET_NR_prctl: /* registers */
         return dq_arch_prctl_is_local(arg[0]);
@@ -76,7 +95,7 @@ static bool is_local(int num, const abi_long arg[8])
 #endif
         return true;
     default:
-        return false;
+        return dq_arch_syscall_is_local(num);
     }
 }
 
@@ -92,14 +111,24 @@ static int pointer_arguments(int num)
     case TARGET_NR_sigaltstack:
     case TARGET_NR_clock_gettime:
     case TARGET_NR_clock_getres:
+#ifdef TARGET_NR_clock_gettime64
+    case TARGET_NR_clock_gettime64:
+    case TARGET_NR_clock_getres_time64:
+#endif
     case TARGET_NR_gettimeofday:
         return 2;
     case TARGET_NR_rt_sigprocmask:
+#ifdef TARGET_NR_sigprocmask
+    case TARGET_NR_sigprocmask:
+#endif
         return 3;
     case TARGET_NR_futex:
+#ifdef TARGET_NR_futex_time64
+    case TARGET_NR_futex_time64:
+#endif
         return 5;
     default:
-        return 0;
+        return dq_arch_syscall_is_local(num) ? 2 : 0;
     }
 }
 
@@ -117,7 +146,25 @@ static bool has_foreign_argument(int num, const abi_long arg[8])
 /* What lives with the thread cannot be done elsewhere without it. */
 static bool lives_with_thread(int num)
 {
-    return num == TARGET_NR_rt_sigprocmask || num == TARGET_NR_sigaltstack;
+    switch (num) {
+    case TARGET_NR_rt_sigprocmask:
+    case TARGET_NR_sigaltstack:
+#ifdef TARGET_NR_sigprocmask
+    case TARGET_NR_sigprocmask:
+#endif
+        return true;
+    default:
+        return dq_arch_syscall_is_local(num) || dq_arch_syscall_is_masters(num);
+    }
+}
+
+static bool is_futex(int num)
+{
+    return num == TARGET_NR_futex
+#ifdef TARGET_NR_futex_time64
+           || num == TARGET_NR_futex_time64
+#endif
+        ;
 }
 
 /* Answered here, without QEMU. */
@@ -295,9 +342,9 @@ bool dq_syscall_begin(CPUArchState *env, int num, const abi_long arg[8], abi_lon
         if (keep_ours(num, arg, ret)) {
             return true;
         }
-        if (dq_map_call(num)) {
+        if (dq_map_call(num, arg[0])) {
             dq_map_begin();
-            if (num == TARGET_NR_shmat && dq_engaged) { /* it may replace any mapping */
+            if (dq_map_attaches(num, arg[0]) && dq_engaged) { /* it may replace any mapping */
                 dq_split_exclude(0, dq_split_shadow());
             }
         } else if (num == TARGET_NR_exit && t) {
@@ -321,7 +368,7 @@ bool dq_syscall_begin(CPUArchState *env, int num, const abi_long arg[8], abi_lon
     }
     if (is_local(num, arg) && !has_foreign_argument(num, arg)) {
         dq_stat_add(syscalls_local, 1);
-        if (num == TARGET_NR_futex) {
+        if (is_futex(num)) {
             dq_awake_end(); /* the others do not sleep */
         }
         return false;
@@ -334,7 +381,7 @@ bool dq_syscall_begin(CPUArchState *env, int num, const abi_long arg[8], abi_lon
     return true;
 }
 
-void dq_syscall_end(CPUArchState *env, int num, abi_long ret)
+void dq_syscall_end(CPUArchState *env, int num, abi_long arg, abi_long ret)
 {
     if (dq_config.nodes == 1) {
         return;
@@ -349,7 +396,7 @@ void dq_syscall_end(CPUArchState *env, int num, abi_long ret)
             dq_thread_move(env);
         }
         post_mask(dq_this_thread(), get_task_state(env_cpu(env)));
-    } else if (dq_map_call(num)) {
+    } else if (dq_map_call(num, arg)) {
         dq_split_include();
         dq_map_end();
     }

@@ -1,25 +1,59 @@
 /*
- * Translation meets coherence: a page of code is here, and stays, while it is translated, so
+ * Translation meets coherence: the pages of code are here, and stay, while they are translated, so
  * that no thread waits for another node under mmap_lock.
+ *
+ * A translation begins on one page and goes on to the next one only within its first instruction:
+ * QEMU ends it before any later instruction that crosses.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "internal.h"
+#include "user/page-protection.h"
+#include "exec/page-protection.h"
+#include "exec/translation-block.h"
+#include "accel/tcg/internal-common.h"
+#include "tcg/tcg.h"
 #include "dqemu/translate.h"
+#include "split.h"
 
-void dq_translate_begin(vaddr pc)
+/* What is not executable, or not ours, the translator refuses, or sees without waiting. */
+static bool is_code(vaddr page)
 {
-    int flags;
+    const int code = PAGE_VALID | PAGE_EXEC;
+    int flags = page_get_flags(page);
+
+    return page <= reserved_va && (flags & code) == code && !(flags & DQ_PAGE_FOREIGN);
+}
+
+/* How many pages, from the one of `pc` on, the translator may read. */
+static unsigned pages_of_code(vaddr pc)
+{
+    vaddr last = pc + DQ_ARCH_LONGEST_INSTRUCTION - 1;
+
+    if (!is_code(pc & TARGET_PAGE_MASK)) {
+        return 0;
+    }
+    return ((pc ^ last) & TARGET_PAGE_MASK) && is_code(last & TARGET_PAGE_MASK) ? 2 : 1;
+}
+
+void dq_translate_lock(vaddr pc)
+{
+    unsigned held, wanted;
 
     if (!dq_engaged) {
+        mmap_lock();
         return;
     }
-    /* what is not mapped, or not ours, is for the translator to find out: it reads nothing
-     * from the page before it has checked its flags (it may become executable meanwhile) */
-    flags = page_get_flags(pc);
-    if ((flags & PAGE_VALID) && !(flags & DQ_PAGE_FOREIGN)) {
-        dq_code_hold(pc >> DQ_PAGE_BITS);
-    }
+    wanted = pages_of_code(pc);
+    do {
+        held = wanted;
+        dq_code_hold(pc >> DQ_PAGE_BITS, held);
+        mmap_lock();
+        wanted = pages_of_code(pc); /* with the lock, the map does not change any more */
+        if (wanted > held) {
+            mmap_unlock();
+        }
+    } while (wanted > held);
 }
 
 void dq_translate_end(void)
@@ -27,4 +61,27 @@ void dq_translate_end(void)
     if (dq_engaged) {
         dq_code_unhold();
     }
+}
+
+/*
+ * Some processors see at once what they write into the code that they are about to execute, and the
+ * emulator does it for them: a write to a page with code traps, its translations go, and if one of
+ * them is running, it is left behind the instruction that writes. But while a translation runs,
+ * its page may go to another node and its translations with it: then the write finds no translation
+ * that it would change, and the running one would go on with what was there before. So a write
+ * that traps in a translation that is gone already leaves that, too; the instruction is executed
+ * again, alone.
+ */
+void dq_translate_fault(CPUState *cpu, uintptr_t pc, const sigset_t *mask)
+{
+#ifdef TARGET_HAS_PRECISE_SMC
+    const TranslationBlock *tb = tcg_tb_lookup(pc);
+
+    if (tb && (tb_cflags(tb) & CF_INVALID) && (tb_cflags(tb) & CF_COUNT_MASK) != 1) {
+        cpu_restore_state(cpu, pc);
+        cpu->cflags_next_tb = 1 | CF_NOIRQ | curr_cflags(cpu);
+        sigprocmask(SIG_SETMASK, mask, NULL);
+        cpu_loop_exit_noexc(cpu);
+    }
+#endif
 }

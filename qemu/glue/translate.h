@@ -7,10 +7,11 @@
 #define DQEMU_TRANSLATE_H
 
 /*
- * In cpu_exec(), around tb_gen_code() and outside mmap_lock: the page of guest code at `pc`
- * is here, and stays, until the translation is done (or left by longjmp).
+ * In cpu_exec(), around tb_gen_code(), in place of mmap_lock(): takes it, when the guest code at
+ * `pc` is here, and stays, until the translation is done (or left by longjmp). dq_translate_end()
+ * is called outside the lock.
  */
-void dq_translate_begin(vaddr pc);
+void dq_translate_lock(vaddr pc);
 void dq_translate_end(void);
 
 /* translator_loop(), before each instruction: how it accesses memory (split.c). With mmap_lock. */

@@ -2,10 +2,11 @@
 # For the end-to-end tests: where things are, running a program within a time limit, and knowing
 # every process of a run. Sourced by bash scripts under tests/.
 #
-#   QEMU_PLAIN         the undistributed emulator to compare with   (build/qemu-aarch64)
+#   DQEMU_TEST_ISA     the guests' instruction set                  (aarch64)
+#   QEMU_PLAIN         the undistributed emulator to compare with   (build/qemu-ISA)
 #   ORACLE             the command to run it as                     (array)
 #   DQEMU_LAUNCH       the launcher under test                      (build/dqemu-launch)
-#   GUESTS             folder of the built guests                   (build/guests)
+#   GUESTS             folder of the built guests                   (build/guests, build/guests/ISA)
 #   DQEMU_TIME_SCALE   stretches every time limit, for slow machines (1)
 #   DQEMU_TEST_NODES   the numbers of nodes to try                  ("1 2 3 4")
 #   DQEMU_TEST_GUESTS  run only these guests                        (all)
@@ -16,15 +17,20 @@
 
 export LC_ALL=C
 TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
-: "${QEMU_PLAIN:=$TOP/build/qemu-aarch64}"
+: "${DQEMU_TEST_ISA:=aarch64}"
+: "${QEMU_PLAIN:=$TOP/build/qemu-$DQEMU_TEST_ISA}"
 : "${DQEMU_LAUNCH:=$TOP/build/dqemu-launch}"
-: "${GUESTS:=$TOP/build/guests}"
+if [ "$DQEMU_TEST_ISA" = aarch64 ]; then
+    : "${GUESTS:=$TOP/build/guests}"
+else
+    : "${GUESTS:=$TOP/build/guests/$DQEMU_TEST_ISA}"
+fi
 : "${DQEMU_TIME_SCALE:=1}"
 : "${DQEMU_TEST_NODES:=1 2 3 4}"
 : "${DQEMU_TEST_JOBS:=2}"
 : "${DQEMU_TEST_SPLIT:=on}"
 export QEMU_PLAIN DQEMU_LAUNCH GUESTS DQEMU_TIME_SCALE DQEMU_TEST_NODES DQEMU_TEST_JOBS
-export DQEMU_TEST_SPLIT
+export DQEMU_TEST_SPLIT DQEMU_TEST_ISA
 
 # glibc loads its unwinder from a file when a first thread ends. A guest that closes every descriptor
 # closes that one too, and plain QEMU dies of SIGBUS. So the unwinder is there from the start.
@@ -55,7 +61,7 @@ esac
 
 need_build() {
     [ -x "$DQEMU_LAUNCH" ] || bail_out "$DQEMU_LAUNCH is missing: run make"
-    [ -x "$QEMU_PLAIN" ] || bail_out "$QEMU_PLAIN is missing: run make"
+    [ -x "$QEMU_PLAIN" ] || bail_out "$QEMU_PLAIN is missing: run make ISAS=$DQEMU_TEST_ISA"
 }
 
 scaled() { # SECONDS: the limit after DQEMU_TIME_SCALE

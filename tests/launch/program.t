@@ -11,20 +11,29 @@ refused() { # NAME STATUS LINE PROGRAM
 }
 make_program x86 76
 make_program i386 3 1
+make_program x32 76 1
 make_program arm 50 1
 make_program riscv 363
+make_program riscv32 363 1
 make_program alien 1
 make_program ilp32 267 1
 make_program object 267 2 1 1
 make_program plainfile 267
 chmod -x plainfile
-printf '\177ELF\2\2\1\0\0\0\0\0\0\0\0\0\0\2\0\267' >big
-head -c 44 /dev/zero >>big
+big_program() { # FILE CLASS MACHINE
+    printf '%b' "\\0177ELF\\0$2\\02\\01\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\02\\0\\0$3" >"$1"
+    head -c 44 /dev/zero >>"$1"
+    chmod +x "$1"
+}
+big_program big 2 267
+big_program bigarm 1 50
+big_program s390x 2 26
+big_program s390 1 26
 printf '#!/bin/sh -e\necho no\n' >script
 printf 'just text\n' >text
 printf '\177ELF' >short
 : >empty
-chmod +x big script text short empty
+chmod +x script text short empty
 mkdir folder
 mkfifo pipe
 
@@ -32,10 +41,11 @@ refused "missing" 127 './nosuch: no such file; *' ./nosuch
 refused "a part of the path is a file" 127 'prog/x: no such file; *' prog/x
 refused "only in PATH" 127 'ls: no such file here; PROGRAM is a path*' ls
 refused "an empty name" 127 'PROGRAM is an empty name*' ''
-refused "x86-64" 126 './x86 is an x86-64 program; this build runs aarch64' ./x86
-refused "i386" 126 './i386 is an i386 program; this build runs aarch64' ./i386
-refused "ARM" 126 './arm is an ARM program; this build runs aarch64' ./arm
-refused "RISC-V" 126 './riscv is a RISC-V program; this build runs aarch64' ./riscv
+refused "i386" 126 './i386 is an i386 program; this build runs *' ./i386
+refused "x32" 126 './x32 is an x32 program; this build runs *' ./x32
+refused "32-bit RISC-V" 126 './riscv32 is a 32-bit RISC-V program; this build runs *' ./riscv32
+refused "ARM of the other byte order" 126 './bigarm is a big-endian ARM program; this*' ./bigarm
+refused "31-bit S/390" 126 './s390 is a 31-bit S/390 program; this*' ./s390
 refused "an unknown machine" 126 "./alien is some other machine's program; this*" ./alien
 refused "AArch64 with the other pointers" 126 './ilp32 is an AArch64 ILP32 program; this*' ./ilp32
 refused "AArch64 of the other byte order" 126 './big is a big-endian AArch64 program; this*' ./big
@@ -48,6 +58,9 @@ refused "an empty file" 126 './empty is not an ELF program; *' ./empty
 refused "a folder" 126 './folder is a directory; *' ./folder
 refused "a pipe" 126 './pipe is not a regular file; *' ./pipe
 refused "a device" 126 '/dev/null is not a regular file; *' /dev/null
+for name in x86 arm riscv s390x; do
+    expect "a program for another instruction set: $name" 0 '' '' ./$name
+done
 expect "a name without a slash is looked for here" 0 '' '' prog
 
 cp "$DQEMU_LAUNCH" ./dqemu-launch
@@ -60,6 +73,23 @@ alone ./prog
 check "no node program beside the launcher: 125" test $status = 125
 check "one line" test "$(wc -l <err)" = 1
 check "that says so" grep -q '^dqemu: the node program dqemu-aarch64 is missing beside' err
+check "and how to get it" grep -q 'run make ISAS=aarch64, ' err
+for pair in x86:x86_64 arm:arm riscv:riscv64 s390x:s390x; do
+    cp "$FAKE_NODE" "dqemu-${pair#*:}"
+    alone "./${pair%:*}" 0@run:exit=8
+    check "the node program is that of the instruction set: ${pair#*:}" test $status = 8
+    rm "dqemu-${pair#*:}"
+    alone "./${pair%:*}"
+    check "without it: 125" test $status = 125
+    check "and one line" grep -qx "dqemu: the node program dqemu-${pair#*:} is missing .*" err
+done
+alone ./i386
+check "nothing is here: all that could be" grep -q 'runs aarch64, arm, riscv64, s390x, x86_64$' err
+cp "$FAKE_NODE" dqemu-x86_64
+cp "$FAKE_NODE" dqemu-arm
+alone ./i386
+check "what is here" grep -q 'this build runs arm, x86_64$' err
+rm dqemu-x86_64 dqemu-arm
 cp "$FAKE_NODE" dqemu-aarch64
 alone ./prog 0@run:exit=9
 check "the node program beside the launcher" test $status = 9

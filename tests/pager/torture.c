@@ -457,7 +457,7 @@ static int child_checks(uint64_t round, const uint64_t *seen)
 {
     dq_node_forked();
     dq_pager_want(0, 10, true);
-    dq_code_hold(5);
+    dq_code_hold(5, 1);
     dq_code_unhold();
     for (uint64_t p = FORK_AT; p < FORK_AT + FORK_PAGES; p++) {
         check(*word(p, 3) == (p + round) * 2);
@@ -542,22 +542,35 @@ static void code_drop(uint64_t page)
     code_drops++;
 }
 
+static void translate_page(uint64_t i)
+{
+    uint64_t now = *word(CODE_AT + i, 9) + 1, was = code_translated[i];
+
+    check(was == 0 || was == now);
+    code_translated[i] = now;
+    check(*word(CODE_AT + i, 9) + 1 == now);
+}
+
+/* One page, or two for code that goes on behind the first. */
 static void code_user(int index, void *arg)
 {
     uint64_t state = (uint64_t)me(index) + 3;
 
     (void)arg;
     while (!time_is_up(RUN_MS)) {
-        uint64_t i = rnd(&state) % CODE_PAGES, now, was;
+        uint64_t first = rnd(&state) % CODE_PAGES;
+        unsigned count = first + 1 < CODE_PAGES ? 1 + rnd(&state) % 2 : 1;
 
-        dq_code_hold(CODE_AT + i);
-        code_held[i]++;
-        now = *word(CODE_AT + i, 9) + 1;
-        was = code_translated[i];
-        check(was == 0 || was == now);
-        code_translated[i] = now;
-        check(*word(CODE_AT + i, 9) + 1 == now);
-        code_held[i]--;
+        dq_code_hold(CODE_AT + first, count);
+        for (uint64_t i = first; i < first + count; i++) {
+            code_held[i]++;
+        }
+        for (uint64_t i = first; i < first + count; i++) {
+            translate_page(i);
+        }
+        for (uint64_t i = first; i < first + count; i++) {
+            code_held[i]--;
+        }
         dq_code_unhold();
         dq_code_unhold();
     }
@@ -648,7 +661,7 @@ static void alone(int node)
     *word(3, 3) = 1;
     check(node == 0 && dq_node_count() == 1 && dq_pager_own(0, PAGE) == 0);
     dq_pager_want(0, 10, true);
-    dq_code_hold(3);
+    dq_code_hold(3, 1);
     dq_code_unhold();
     dq_pager_reset(3, 1);
     dq_pager_gather();

@@ -120,5 +120,5 @@ static inline void litmus_store_release(volatile int *at, int value)
 
 static inline void litmus_full_barrier(void)
 {
-    __asm__ volatile("dmb ish" ::: "memory");
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
 }

@@ -5,7 +5,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 /* dqemu: remote=1 timeout=20 */
-/* cflags: -march=armv8.5-a+memtag */
+/* cflags aarch64: -march=armv8.5-a+memtag */
 #include <setjmp.h>
 #include <sys/prctl.h>
 

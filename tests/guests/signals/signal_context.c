@@ -5,9 +5,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 /* dqemu: remote=2 timeout=20 */
-#include <ucontext.h>
-
-#include "guest.h"
+#include "registers.h"
 
 enum { THREADS = 4 };
 
@@ -15,23 +13,24 @@ static void on_trap(int sig, siginfo_t *info, void *context)
 {
     ucontext_t *uc = context;
 
-    CHECK(sig == SIGILL && info->si_addr == (void *)uc->uc_mcontext.pc);
-    CHECK(uc->uc_mcontext.regs[9] == 111);
-    uc->uc_mcontext.regs[9] = 222;
-    uc->uc_mcontext.pc += 4;
+    CHECK(sig == SIGILL && (uintptr_t)info->si_addr == (uintptr_t)CONTEXT_PC(uc) - ILLEGAL_BEHIND);
+    CHECK(CONTEXT_REGISTER(uc) == 111);
+    CONTEXT_REGISTER(uc) = 222;
+    CONTEXT_PC(uc) += ILLEGAL_LENGTH - ILLEGAL_BEHIND;
     sigaddset(&uc->uc_sigmask, SIGUSR1);
 }
 
 static void *worker(void *arg)
 {
-    uint64_t out, sp_before, sp_after;
+    uintptr_t out, sp_before, sp_after;
     sigset_t now;
 
     for (int i = 0; i < 5; i++) {
-        __asm__ volatile("mov %1, sp\n\tmov x9, #111\n\tudf #0\n\tmov %0, x9\n\tmov %2, sp"
+        __asm__ volatile(GET_STACK("%1") "\n\t" SET_111 "\n\t" ILLEGAL
+                                         "\n\t" GET_REGISTER("%0") "\n\t" GET_STACK("%2")
                          : "=&r"(out), "=&r"(sp_before), "=&r"(sp_after)
                          :
-                         : "x9", "memory");
+                         : SPARE_REGISTER, "memory");
         CHECK(out == 222 && sp_before == sp_after);
         CHECK(pthread_sigmask(SIG_BLOCK, NULL, &now) == 0);
         CHECK(sigismember(&now, SIGUSR1) == 1);

@@ -5,22 +5,11 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 /* dqemu: remote=2 timeout=20 */
-#include "guest.h"
+#include "registers.h"
 
 enum { THREADS = 4, LEVELS = 6, ROUNDS = 10 };
 
 static __thread volatile int level, reached;
-
-/* Leaves garbage in every register that a handler may use. */
-static void scramble(int seed)
-{
-    __asm__ volatile("dup v0.2d, %0\n\tdup v7.2d, %0\n\tdup v8.2d, %0\n\tdup v15.2d, %0\n\t"
-                     "dup v16.2d, %0\n\tdup v31.2d, %0\n\tmov x9, %0\n\tmov x15, %0\n\t"
-                     "mov x17, %0\n\tmsr nzcv, %1"
-                     :
-                     : "r"((uint64_t)seed * 0x0101010101010101ull), "r"((uint64_t)(seed % 16) << 28)
-                     : "v0", "v7", "v8", "v15", "v16", "v31", "x9", "x15", "x17", "cc");
-}
 
 static void on_signal(int sig, siginfo_t *info, void *context)
 {
@@ -28,12 +17,12 @@ static void on_signal(int sig, siginfo_t *info, void *context)
     (void)context;
     level++;
     CHECK(sig == SIGRTMIN + level);
-    scramble(level);
+    scramble_registers(level * 0x0101010101010101ull);
     if (level < LEVELS) {
         CHECK(pthread_kill(pthread_self(), SIGRTMIN + level + 1) == 0);
     }
     reached++;
-    scramble(level + 7);
+    scramble_registers((level + 7) * 0x0101010101010101ull);
     level--;
 }
 

@@ -5,7 +5,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 /* dqemu: remote=2 timeout=30 */
-#include "guest.h"
+#include "registers.h"
 
 enum { THREADS = 4, SIGNALS = 60 };
 
@@ -15,19 +15,14 @@ static pthread_barrier_t gate;
 
 static void on_signal(int sig, siginfo_t *info, void *context)
 {
-    uint64_t junk = 0xdeadbeefcafef00dull + sig;
-
     (void)info;
     (void)context;
-    __asm__ volatile("dup v0.2d, %0\n\tdup v1.2d, %0\n\tdup v2.2d, %0\n\tdup v16.2d, %0\n\t"
-                     "mov x9, %0\n\tmov x10, %0\n\tmov x11, %0\n\tmov x12, %0\n\tcmp x9, #1"
-                     :
-                     : "r"(junk)
-                     : "v0", "v1", "v2", "v16", "x9", "x10", "x11", "x12", "cc");
+    scramble_registers(0xdeadbeefcafef00dull + sig);
     CHECK(sem_post(&handled) == 0);
 }
 
 /* A chain of integer, vector and flag operations whose result depends on every step. */
+#if defined(__aarch64__)
 static uint64_t chain(uint64_t seed)
 {
     uint64_t out;
@@ -52,6 +47,28 @@ static uint64_t chain(uint64_t seed)
                      : "x9", "x10", "x11", "x12", "v0", "v1", "cc");
     return out;
 }
+#else
+/* As the compiler does it, in as many registers as it finds. */
+static uint64_t chain(uint64_t seed)
+{
+    uint64_t a = seed, b = 0, c = ~seed, d = 3;
+    double x = seed, y = 1, z = 0.25;
+
+    for (unsigned i = 2000; i; i--) {
+        __asm__ volatile("" : "+r"(a), "+r"(b), "+r"(c), "+r"(d));
+        a += a << 3;
+        a ^= a >> 17;
+        b += d;
+        b += __builtin_add_overflow(a, b + c, &a) + i;
+        c = (c << 7 | c >> 57) ^ b;
+        d += 0x0303030303030303ull;
+        x = x * 0.75 + y;
+        y = y * 0.5 + z + i;
+        z = x - y;
+    }
+    return a ^ b ^ c ^ (uint64_t)(int64_t)(x + y * 3 + z * 5);
+}
+#endif
 
 static void *worker(void *arg)
 {

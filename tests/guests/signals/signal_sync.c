@@ -19,8 +19,47 @@ static atomic_int count;
 
 void trap_here(void);
 void udf_here(void);
-__asm__(".text\n.global trap_here\ntrap_here: brk #7\n ret\n"
-        ".global udf_here\nudf_here: udf #5\n ret\n");
+#if defined(__aarch64__)
+#define TRAP "brk #7"
+#define ILLEGAL "udf #5"
+#elif defined(__arm__) /* the words that Linux takes for these */
+#define TRAP ".inst 0xe7f001f0"
+#define ILLEGAL ".inst 0xe7f000f5"
+#define BEFORE ".arm\n"
+#ifdef __thumb__
+#define AFTER ".thumb\n"
+#endif
+#elif defined(__riscv)
+#define TRAP ".4byte 0x00100073"
+#define ILLEGAL ".4byte 0xc0001073" /* a write to a register that is only read */
+#elif defined(__s390x__)
+#define ILLEGAL ".short 0" /* QEMU has no breakpoint instruction there */
+#define TRAP ILLEGAL
+#define TRAP_SIGNAL SIGILL
+#elif defined(__x86_64__)
+#define TRAP "int3"
+#define ILLEGAL "ud2"
+#define TRAP_CODE SI_KERNEL /* and no address */
+#define TRAP_ADDRESS NULL
+#endif
+#ifndef BEFORE
+#define BEFORE
+#endif
+#ifndef AFTER
+#define AFTER
+#endif
+#ifndef TRAP_SIGNAL
+#define TRAP_SIGNAL SIGTRAP
+#endif
+#ifndef TRAP_CODE
+#define TRAP_CODE (TRAP_SIGNAL == SIGILL ? ILL_ILLOPC : TRAP_BRKPT)
+#define TRAP_ADDRESS trap_here
+#endif
+
+/* They never return. */
+__asm__(".text\n.balign 4\n" BEFORE ".global trap_here\n.type trap_here, %function\n"
+        "trap_here: " TRAP "\n.balign 4\n.global udf_here\n.type udf_here, %function\n"
+        "udf_here: " ILLEGAL "\n.balign 4\n" AFTER);
 
 static void on_fault(int sig, siginfo_t *info, void *context)
 {
@@ -58,7 +97,7 @@ static void *worker(void *arg)
             trap_here();
             guest_fail(__FILE__, __LINE__, "brk");
         }
-        expect(SIGTRAP, TRAP_BRKPT, trap_here);
+        expect(TRAP_SIGNAL, TRAP_CODE, TRAP_ADDRESS);
         if (sigsetjmp(back, 1) == 0) {
             *(volatile int *)nowhere = 1;
             guest_fail(__FILE__, __LINE__, "store");

@@ -6,7 +6,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 /* dqemu: remote=4 timeout=30 splits=1 */
-/* cflags: -march=armv8.1-a+lse */
+/* cflags aarch64: -march=armv8.1-a+lse */
 #include "split.h"
 
 #ifndef __ARM_FEATURE_ATOMICS

@@ -42,7 +42,16 @@ static void publish(uint32_t *page, int t, uint32_t value)
 static void wait_for_all(void)
 {
     pthread_barrier_wait(&gate);
+#if defined(__aarch64__) || defined(__arm__)
     __asm__ volatile("isb" : : : "memory");
+#elif defined(__riscv)
+    __asm__ volatile("fence.i" : : : "memory");
+#elif defined(__s390x__)
+    __asm__ volatile("bcr 15, 0" : : : "memory");
+#elif defined(__x86_64__)
+    unsigned a = 0, b, c, d;
+    __asm__ volatile("cpuid" : "+a"(a), "=b"(b), "=c"(c), "=d"(d) : : "memory");
+#endif
 }
 
 static void beside_words(int me)

@@ -6,7 +6,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 /* dqemu: remote=4 timeout=30 splits=1 */
-/* cflags: -march=armv8.3-a */
+/* cflags aarch64: -march=armv8.3-a */
 #include "split.h"
 
 enum { ROUNDS = 60, BLOCK = 256, OFFSETS = BLOCK - 64 };

@@ -4,9 +4,9 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 /* dqemu: remote=3 timeout=30 */
-/* cflags: -march=armv8-a -mno-outline-atomics */
+/* cflags aarch64: -march=armv8-a -mno-outline-atomics */
 #include "atomics.h"
 
-#ifdef __ARM_FEATURE_ATOMICS
+#if defined(__aarch64__) && defined(__ARM_FEATURE_ATOMICS)
 #error "meant to be built without the atomics extension"
 #endif
