@@ -104,6 +104,7 @@ const struct dq_transport_ops dq_transport_tcp = {
     .create = tcp_create,
     .listen = dq_tcp_join_listen,
     .connect = tcp_connect,
+    .why = dq_transport_why,
     .send = tcp_send,
     .deliver = dq_transport_deliver,
     .flush = tcp_flush,

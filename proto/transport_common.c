@@ -162,6 +162,11 @@ void dq_transport_traffic(struct dq_transport *t, uint64_t *bytes_in, uint64_t *
     *bytes_out = atomic_load_explicit(&t->bytes_out, memory_order_relaxed);
 }
 
+const char *dq_transport_why(struct dq_transport *t)
+{
+    return *t->why ? t->why : NULL;
+}
+
 /* ---- notes, names */
 
 void dq_transport_note(struct dq_transport *t, const char *format, ...)

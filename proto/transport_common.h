@@ -45,6 +45,8 @@ struct dq_transport {
     GByteArray *self_in;       /* frames to oneself, each padded to 8 bytes */
     GByteArray *self_out;      /* the loop's: those being delivered */
 
+    char why[256]; /* of the latest failure of listen or connect; empty: errno says it all */
+
     gint64 notes_since; /* monotonic us: start of the current second of notes */
     unsigned notes;     /* in that second */
 
@@ -92,6 +94,8 @@ void dq_transport_self_send(struct dq_transport *t, const struct iovec *iov, int
 /* The operations of the same names. */
 bool dq_transport_deliver(struct dq_transport *t);
 void dq_transport_traffic(struct dq_transport *t, uint64_t *bytes_in, uint64_t *bytes_out);
+
+const char *dq_transport_why(struct dq_transport *t);
 
 /* A note about a stranger: so many a second, since a flood of them must not flood the log. */
 void dq_transport_note(struct dq_transport *t, const char *format, ...)

@@ -22,6 +22,9 @@
 #include "proto/transport.h"
 
 #define TEST_BUILD "test-build-1"
+#ifndef TEST_ADDRESS /* where nodes listen */
+#define TEST_ADDRESS "127.0.0.1"
+#endif
 #define TEST_HANDSHAKE_MS 60000 /* long: no test waits for it, few machines are so slow */
 
 struct tcp_node {
@@ -152,7 +155,7 @@ static G_GNUC_UNUSED struct tcp_node *tcp_node_new(int id, int nodes, const uint
     n->t = dq_transport_tcp.create(n->base, &cfg, &node_events, n);
     g_assert_nonnull(n->t);
     n->port = tcp_test_port;
-    g_assert_cmpint(dq_transport_tcp.listen(n->t, "127.0.0.1", &n->port), ==, 0);
+    g_assert_cmpint(dq_transport_tcp.listen(n->t, TEST_ADDRESS, &n->port), ==, 0);
     return n;
 }
 
@@ -216,7 +219,7 @@ static G_GNUC_UNUSED void tcp_addresses(struct tcp_node **nodes, int count,
                                         struct dq_peer_addr *peers)
 {
     for (int i = 0; i < count; i++) {
-        strcpy(peers[i].address, "127.0.0.1");
+        strcpy(peers[i].address, TEST_ADDRESS);
         peers[i].port = nodes[i]->port;
     }
 }
