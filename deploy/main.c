@@ -20,6 +20,7 @@
 #include "deploy/report.h"
 #include "deploy/cluster.h"
 #include "deploy/say.h"
+#include "deploy/transport.h"
 
 /* Standard descriptors that are closed would go to our files, and the guest would find those. */
 static void fill_standard_descriptors(void)
@@ -120,6 +121,7 @@ int main(int argc, char **argv)
     if (options.nodes > 1) {
         dq_limits_check(options.nodes);
         dq_permission_check();
+        dq_transport_choose(&options);
     }
     FILE *file = open_stats(options.stats ? options.stats_file : NULL);
     launch.node_binary = node_binary;

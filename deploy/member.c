@@ -82,11 +82,12 @@ static void send_config(struct dq_member *m, const struct dq_launch *launch)
     for (int i = 0; i < DQ_SECRET_SIZE; i++) {
         g_snprintf(secret + 2 * i, 3, "%02x", launch->secret[i]);
     }
-    send_object(m, json_pack("{s:s, s:i, s:i, s:i, s:s, s:s, s:i, s:s, s:i, s:o}", "type", "config",
-                             "version", DQ_CONTROL_VERSION, "node", m->node, "nodes", o->nodes,
-                             "secret", secret, "bind", m->address, "port",
+    send_object(m, json_pack("{s:s, s:i, s:i, s:i, s:s, s:s, s:i, s:s, s:s, s:i, s:o}", "type",
+                             "config", "version", DQ_CONTROL_VERSION, "node", m->node, "nodes",
+                             o->nodes, "secret", secret, "bind", m->address, "port",
                              o->first_port ? o->first_port + m->node : 0, "placement",
-                             dq_config_placement_name(o->config.placement), "verbose",
+                             dq_config_placement_name(o->config.placement), "transport",
+                             dq_config_transport_name(o->config.transport), "verbose",
                              o->config.verbose, "options", tunables(&o->config)));
     explicit_bzero(secret, sizeof(secret));
 }

@@ -88,6 +88,14 @@ static void set_placement(struct parser *p, const char *name, const char *text)
     }
 }
 
+static void set_transport(struct parser *p, const char *name, const char *text)
+{
+    p->out->auto_transport = strcmp(text, "auto") == 0;
+    if (!p->out->auto_transport && dq_config_transport(text, &p->out->config.transport) < 0) {
+        dq_say_die(DQ_STATUS_FAULT, "%s %s: no such transport; give tcp, rdma or auto", name, text);
+    }
+}
+
 static void set_timeout(struct parser *p, const char *name, const char *text)
 {
     char *end;
@@ -167,6 +175,9 @@ static void set_option(struct parser *p, enum option option, const char *name, c
         break;
     case OPTION_PORT_RANGE:
         p->port_range = text;
+        break;
+    case OPTION_TRANSPORT:
+        set_transport(p, name, text);
         break;
     case OPTION_WRAP:
         set_wrap(p, name, text);

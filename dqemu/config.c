@@ -85,3 +85,24 @@ const char *dq_config_placement_name(enum dq_placement placement)
 {
     return placements[placement];
 }
+
+static const char *const carriers[] = {
+    [DQ_CARRIER_TCP] = "tcp",
+    [DQ_CARRIER_RDMA] = "rdma",
+};
+
+int dq_config_transport(const char *name, enum dq_carrier *out)
+{
+    for (unsigned i = 0; i < sizeof(carriers) / sizeof(*carriers); i++) {
+        if (strcmp(name, carriers[i]) == 0) {
+            *out = (enum dq_carrier)i;
+            return 0;
+        }
+    }
+    return -EINVAL;
+}
+
+const char *dq_config_transport_name(enum dq_carrier transport)
+{
+    return carriers[transport];
+}

@@ -20,12 +20,18 @@ enum dq_placement {
     DQ_PLACEMENT_MASTER_ONLY, /* all threads on node 0 */
 };
 
+enum dq_carrier {
+    DQ_CARRIER_TCP,
+    DQ_CARRIER_RDMA,
+};
+
 struct dq_config {
     int node;                       /* this node; 0 is the master */
     int nodes;                      /* how many there are, 1 to DQ_MAX_NODES */
     uint8_t secret[DQ_SECRET_SIZE]; /* of this run; known to its nodes alone */
     char bind[64];                  /* numeric address to listen on */
     uint16_t port;                  /* 0: any */
+    enum dq_carrier transport; /* what messages travel over */
     enum dq_placement placement;
     int verbose; /* 0: faults only */
 #define X(name, unit, standard, least, most, reason)                                               \
@@ -55,5 +61,9 @@ uint32_t dq_config_tuned(const struct dq_config *cfg, const char *name);
 /* "spread", "pack", "master-only" and back. 0, or -EINVAL (out is unchanged). */
 int dq_config_placement(const char *name, enum dq_placement *out);
 const char *dq_config_placement_name(enum dq_placement placement);
+
+/* "tcp", "rdma" and back. 0, or -EINVAL (out is unchanged). */
+int dq_config_transport(const char *name, enum dq_carrier *out);
+const char *dq_config_transport_name(enum dq_carrier transport);
 
 #endif
