@@ -321,6 +321,12 @@ static void failed_with(struct dq_rdma_conn *c, const char *cause)
     dq_rdma_join_failed(c, why);
 }
 
+static void failed_at_once(struct dq_rdma_conn *c, int error)
+{
+    failed_with(c, error == ECONNREFUSED ? dq_rdma_why_event(RDMA_CM_EVENT_REJECTED, -error)
+                                         : g_strerror(error));
+}
+
 int dq_rdma_join_dial(struct dq_rdma *r, int node, const struct dq_peer_addr *addr)
 {
     struct sockaddr_storage sa;
@@ -355,7 +361,7 @@ static void resolved(struct dq_rdma_conn *c)
         failed_with(c, "the way there leads over another RDMA device than the one of this "
                        "node's address");
     } else if (rdma_resolve_route(c->id, (int)c->r->common.cfg.handshake_ms)) {
-        failed_with(c, g_strerror(errno));
+        failed_at_once(c, errno);
     }
 }
 
@@ -374,7 +380,7 @@ static void routed(struct dq_rdma_conn *c)
     struct rdma_conn_param p = connection_parameters();
 
     if (dq_rdma_device_connect(c->r, c) || rdma_connect(c->id, &p)) {
-        failed_with(c, g_strerror(errno));
+        failed_at_once(c, errno);
     }
 }
 

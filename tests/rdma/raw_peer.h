@@ -105,9 +105,9 @@ static G_GNUC_UNUSED void raw_wait_closed(struct raw_peer *p)
     g_assert_true(closed);
 }
 
+/* Closes: to destroy the queue tells the other end. */
 static G_GNUC_UNUSED void raw_free(struct raw_peer *p)
 {
-    rdma_disconnect(p->id);
     rdma_dereg_mr(p->mr);
     rdma_dereg_mr(p->landing_mr);
     rdma_destroy_qp(p->id);
