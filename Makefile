@@ -201,7 +201,8 @@ check-quick: $(B)/dqemu-launch $(TEST_PROGRAMS) $(UNIT_T)
 
 # ---- benchmarks: tests/bench/README.md
 
-BENCH_PROGRAMS := $(B)/tests/bench $(B)/tests/raw $(B)/tests/kernel $(B)/tests/scale
+BENCH_PROGRAMS := $(B)/tests/bench $(B)/tests/raw $(B)/tests/kernel $(B)/tests/scale \
+    $(B)/tests/transport
 .PHONY: bench bench-quick bench-built bench-quick-built
 bench bench-quick:
 	@.ci/packages install bench
