@@ -28,7 +28,7 @@ WARNINGS = -Wall -Wextra -Werror=implicit
 CFLAGS ?= -O2 -g
 B := build
 Q := $(B)/qemu
-LIBS := glib-2.0 gnutls jansson libevent_core libevent_pthreads
+LIBS := glib-2.0 gnutls jansson libevent_core libevent_pthreads libibverbs librdmacm
 
 # asked for once, and only when something is compiled
 PKG_CFLAGS = $(eval PKG_CFLAGS := $(shell pkg-config --cflags $(LIBS)))$(PKG_CFLAGS)
@@ -148,7 +148,7 @@ $(ISAS:%=dqemu-%): dqemu-%: $(B)/dqemu-%
 # into every program of their folder. build/tests/asan and build/tests/tsan hold the same
 # programs of unit, sim, fuzz and pager under the sanitizers. Each unit test gets a NAME.t beside it.
 
-TEST_DIRS := unit sim fuzz launch pager bench
+TEST_DIRS := unit sim fuzz launch pager bench rdma
 TEST_SRC := $(wildcard $(TEST_DIRS:%=tests/%/*.c))
 TEST_MAIN := $(sort $(if $(TEST_SRC),$(shell grep -l '^int main' $(TEST_SRC))))
 TEST_HELP := $(filter-out $(TEST_MAIN),$(TEST_SRC))
@@ -210,7 +210,8 @@ check-quick: $(B)/dqemu-launch $(TEST_PROGRAMS) $(UNIT_T)
 
 # ---- benchmarks: tests/bench/README.md
 
-BENCH_PROGRAMS := $(B)/tests/bench $(B)/tests/raw $(B)/tests/kernel $(B)/tests/scale
+BENCH_PROGRAMS := $(B)/tests/bench $(B)/tests/raw $(B)/tests/kernel $(B)/tests/scale \
+    $(B)/tests/transport
 .PHONY: bench bench-quick bench-built bench-quick-built
 bench bench-quick:
 	@.ci/packages install bench

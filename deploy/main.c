@@ -23,6 +23,7 @@
 #include "deploy/report.h"
 #include "deploy/cluster.h"
 #include "deploy/say.h"
+#include "deploy/transport.h"
 
 /* Standard descriptors that are closed would go to our files, and the guest would find those. */
 static void fill_standard_descriptors(void)
@@ -163,6 +164,7 @@ int main(int argc, char **argv)
     }
     if (options.nodes > 1 && options.hosts.count == 0) {
         check_this_machine(options.nodes);
+        dq_transport_choose(&options);
     }
     FILE *file = open_stats(options.stats ? options.stats_file : NULL);
     launch.node_binary = node_binary;

@@ -114,6 +114,7 @@ static void send_config(struct dq_member *m, const struct dq_launch *launch)
                   m->address, "port", o->first_port ? o->first_port + m->node : 0);
     set_word(config, "placement", dq_config_placement_name(o->config.placement));
     set_word(config, "protect", dq_config_protect_name(o->config.protect));
+    set_word(config, "transport", dq_config_transport_name(o->config.transport));
     json_object_set_new(config, "verbose", json_integer(MAX(o->config.verbose, m->remote ? 1 : 0)));
     json_object_set_new(config, "options", tunables(&o->config));
     send_object(m, config);

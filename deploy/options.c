@@ -136,6 +136,14 @@ static void set_placement(struct parser *p, const char *name, const char *text)
     }
 }
 
+static void set_transport(struct parser *p, const char *name, const char *text)
+{
+    p->out->auto_transport = strcmp(text, "auto") == 0;
+    if (!p->out->auto_transport && dq_config_transport(text, &p->out->config.transport) < 0) {
+        dq_say_die(DQ_STATUS_FAULT, "%s %s: no such transport; give tcp, rdma or auto", name, text);
+    }
+}
+
 static double read_seconds(const char *name, const char *text)
 {
     char *end;
@@ -279,6 +287,9 @@ static void set_option(struct parser *p, enum option option, const char *name, c
         break;
     case OPTION_ENCRYPT:
         p->out->config.protect = DQ_PROTECT_ENCRYPT;
+        break;
+    case OPTION_TRANSPORT:
+        set_transport(p, name, text);
         break;
     case OPTION_WRAP:
         set_words(&p->out->wrap, name, text);

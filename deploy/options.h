@@ -29,6 +29,7 @@ struct dq_options {
     bool stats;              /* report at the end: */
     const char *stats_file;  /* here as JSON; NULL: as a table on stderr */
     char addresses[DQ_MAX_NODES][64];
+    bool auto_transport;     /* config.transport is to be chosen, see deploy/transport.h */
     uint16_t first_port;     /* node K listens on first_port + K; 0: any */
     char **wrap;             /* words, NULL-terminated; or NULL */
     double timeout;          /* seconds; 0: none */

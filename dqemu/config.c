@@ -103,7 +103,28 @@ int dq_config_protect(const char *name, enum dq_protect *out)
     return -EINVAL;
 }
 
+static const char *const carriers[] = {
+    [DQ_CARRIER_TCP] = "tcp",
+    [DQ_CARRIER_RDMA] = "rdma",
+};
+
+int dq_config_transport(const char *name, enum dq_carrier *out)
+{
+    for (unsigned i = 0; i < sizeof(carriers) / sizeof(*carriers); i++) {
+        if (strcmp(name, carriers[i]) == 0) {
+            *out = (enum dq_carrier)i;
+            return 0;
+        }
+    }
+    return -EINVAL;
+}
+
 const char *dq_config_protect_name(enum dq_protect protect)
 {
     return protections[protect];
+}
+
+const char *dq_config_transport_name(enum dq_carrier transport)
+{
+    return carriers[transport];
 }

@@ -22,6 +22,11 @@ enum dq_placement {
     DQ_PLACEMENT_MASTER_ONLY, /* all threads on node 0 */
 };
 
+enum dq_carrier {
+    DQ_CARRIER_TCP,
+    DQ_CARRIER_RDMA,
+};
+
 struct dq_config {
     int node;                       /* this node; 0 is the master */
     int nodes;                      /* how many there are, 1 to DQ_MAX_NODES */
@@ -29,6 +34,7 @@ struct dq_config {
     char bind[64];                  /* numeric address to listen on */
     uint16_t port;                  /* 0: any */
     enum dq_protect protect;        /* of the connections between nodes */
+    enum dq_carrier transport; /* what messages travel over */
     enum dq_placement placement;
     int verbose; /* 0: faults only */
 #define X(name, unit, standard, least, most, reason)                                               \
@@ -62,5 +68,8 @@ const char *dq_config_placement_name(enum dq_placement placement);
 /* "none", "integrity", "encrypt" and back, as above. */
 int dq_config_protect(const char *name, enum dq_protect *out);
 const char *dq_config_protect_name(enum dq_protect protect);
+/* "tcp", "rdma" and back. 0, or -EINVAL (out is unchanged). */
+int dq_config_transport(const char *name, enum dq_carrier *out);
+const char *dq_config_transport_name(enum dq_carrier transport);
 
 #endif

@@ -184,6 +184,12 @@ static bool read_tunables(json_t *options, struct dq_config *cfg)
     return true;
 }
 
+static bool read_transport(const json_t *word, struct dq_config *cfg)
+{
+    return !word || (json_is_string(word) &&
+                     dq_config_transport(json_string_value(word), &cfg->transport) == 0);
+}
+
 static bool read_config(const json_t *object, struct dq_config *cfg)
 {
     json_int_t node, nodes, port, verbose;
@@ -199,6 +205,7 @@ static bool read_config(const json_t *object, struct dq_config *cfg)
         dq_config_protect(protect, &cfg->protect) < 0 ||
         !read_secret(json_string_value(json_object_get(object, "secret")), cfg->secret) ||
         !read_address(object, "bind", cfg->bind, sizeof(cfg->bind)) ||
+        !read_transport(json_object_get(object, "transport"), cfg) ||
         !read_tunables(json_object_get(object, "options"), cfg)) {
         return false;
     }

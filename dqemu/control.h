@@ -4,7 +4,8 @@
  * One inherited stream socket; one JSON object per line, each with a "type":
  *
  *  launcher -> node  config    version, node, nodes, secret (hex), bind, port, placement,
- *                              protect, verbose, options {tunable: value}. The first line.
+ *                              protect, verbose, transport ("tcp", which it is if left out, or
+ *                              "rdma"), options {tunable: value}. The first line.
  *  node -> launcher  listening address, port                 (more than one node only, as
  *  launcher -> node  peers     peers [{node, address, port}]  all down to "go")
  *  node -> launcher  ready     the handshakes with all peers are done

@@ -588,7 +588,7 @@ static int create(const struct dq_config *cfg)
     if (node.wake < 0 || !node.base) {
         return -EMFILE;
     }
-    node.wire = &dq_transport_tcp;
+    node.wire = cfg->transport == DQ_CARRIER_RDMA ? &dq_transport_rdma : &dq_transport_tcp;
     node.transport = node.wire->create(node.base, &t, &events, NULL);
     return node.transport ? 0 : -errno;
 }
@@ -598,6 +598,14 @@ static int listen_here(const struct dq_config *cfg)
     uint16_t port = cfg->port;
     int err = node.wire->listen(node.transport, cfg->bind, &port);
 
+    if (node.wire->caution) {
+        dq_control_log("%s", node.wire->caution);
+    }
+    if (err && node.wire->why(node.transport)) {
+        dq_control_error(125, "node %d cannot listen at %s port %u: %s", cfg->node, cfg->bind,
+                         cfg->port, node.wire->why(node.transport));
+        return err;
+    }
     if (err) {
         dq_control_error(125, "node %d cannot listen at %s port %u: %s; %s", cfg->node, cfg->bind,
                          cfg->port, g_strerror(-err),

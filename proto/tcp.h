@@ -1,7 +1,7 @@
 /*
  * Private to the TCP transport (tcp.c, tcp_join.c, tcp_link.c): what its parts share.
  *
- *     tcp.c       the table of operations, the wake-up of the loop, messages to oneself
+ *     tcp.c       the table of operations
  *     tcp_join.c  listening, dialling, the handshake: until a peer is proved
  *     tcp_link.c  one proved peer: frames out, frames in, its loss
  *     tcp_contact.c  which peers' machines still answer
@@ -14,15 +14,9 @@
 #ifndef DQ_PROTO_TCP_H
 #define DQ_PROTO_TCP_H
 
-#include <glib.h>
-#include <pthread.h>
-#include <stdatomic.h>
-#include <sys/uio.h>
-
-#include "proto/auth.h"
 #include "proto/sendq.h"
 #include "proto/tls.h"
-#include "proto/transport.h"
+#include "proto/transport_common.h"
 
 struct event;
 
@@ -59,49 +53,24 @@ struct dq_tcp_link {
     struct dq_tcp_contact contact;
 };
 
-struct dq_transport {
-    struct dq_transport_config cfg;
-    char *build_id;
-    struct dq_transport_events events;
-    void *ctx;
-    struct event_base *base;
+struct dq_tcp {
+    struct dq_transport common; /* first */
 
     struct dq_tcp_link *links; /* cfg.nodes of them; the own one is unused */
-    uint64_t taken;            /* as in struct dq_auth_config */
-    int up;                    /* peers that have ever been up */
-    bool connecting;           /* connect has been called */
-    bool ready;                /* the callback has been called */
-
-    int wake_fd; /* eventfd: makes the loop look at what follows */
-    struct event *wake;
-    uint64_t gathered;      /* the loop's: a bit per link that has bytes for the end of the turn */
-    atomic_bool woken;      /* wake_fd is written and not yet read */
-    atomic_bool links_call; /* some link has want_write or send_error */
-
-    pthread_mutex_t self_lock; /* guards self_in */
-    GByteArray *self_in;       /* frames to oneself, each padded to 8 bytes */
-    GByteArray *self_out;      /* the loop's: those being delivered */
 
     int listen_fd;
     struct event *acceptable;
     struct event *accept_again; /* timer, after descriptors ran out */
     GQueue dialled;             /* struct dq_tcp_join, of known peers: dialled, or proved */
     GQueue strangers;           /* struct dq_tcp_join, accepted and not yet proved; oldest first */
-    gint64 notes_since;         /* monotonic us: start of the current second of notes */
-    unsigned notes;             /* in that second */
 
     struct event *tick; /* NULL: contact_ms is 0 */
-
-    atomic_uint_fast64_t bytes_in;
-    atomic_uint_fast64_t bytes_out;
 };
 
-/* tcp.c: makes the loop run its wake-up callback soon. Any thread. */
-void dq_tcp_wake(struct dq_transport *t);
-/* tcp.c: is this thread the loop, which sends at the end of its turn? */
-bool dq_tcp_gathers(const struct dq_transport *t);
-/* tcp.c: calls ready() if now is the time. */
-void dq_tcp_maybe_ready(struct dq_transport *t);
+static inline struct dq_tcp *dq_tcp_of(struct dq_transport *t)
+{
+    return (struct dq_tcp *)t;
+}
 
 /* tcp_join.c */
 int dq_tcp_join_listen(struct dq_transport *t, const char *address, uint16_t *port);

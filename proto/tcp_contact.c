@@ -100,7 +100,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 
     (void)fd, (void)what;
     for (int i = 0; i < t->cfg.nodes; i++) {
-        struct dq_tcp_link *l = &t->links[i];
+        struct dq_tcp_link *l = &dq_tcp_of(t)->links[i];
 
         if (l->state == DQ_TCP_UP && is_silent(l)) {
             lost_by_silence(l);
@@ -113,14 +113,14 @@ void dq_tcp_contact_start(struct dq_transport *t)
     const struct timeval tick = {tick_ms(t) / 1000, tick_ms(t) % 1000 * 1000};
 
     if (t->cfg.contact_ms > 0 && t->cfg.nodes > 1) {
-        t->tick = event_new(t->base, -1, EV_PERSIST, on_tick, t);
-        event_add(t->tick, &tick);
+        dq_tcp_of(t)->tick = event_new(t->base, -1, EV_PERSIST, on_tick, t);
+        event_add(dq_tcp_of(t)->tick, &tick);
     }
 }
 
 void dq_tcp_contact_stop(struct dq_transport *t)
 {
-    if (t->tick) {
-        event_free(t->tick);
+    if (dq_tcp_of(t)->tick) {
+        event_free(dq_tcp_of(t)->tick);
     }
 }

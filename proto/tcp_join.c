@@ -14,10 +14,8 @@
 #include <fcntl.h>
 #include <event2/event.h>
 #include <gnutls/gnutls.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -27,13 +25,8 @@
 #define MAX_STRANGERS (2 * DQ_MAX_NODES)
 /* Accepted in one turn of the loop. */
 #define ACCEPT_ROUNDS 16
-/* A flood of strangers must not become a flood of notes. */
-#define NOTES_PER_SECOND 20
 /* How long to leave the listener alone when there are no descriptors left. */
 static const struct timeval accept_pause = {0, 200 * 1000};
-
-/* "[" numeric IPv6 with scope "] port 65535" */
-#define NAME_BYTES 96
 
 struct dq_tcp_join {
     struct dq_transport *t;
@@ -45,66 +38,8 @@ struct dq_tcp_join {
     struct dq_tls *tls; /* the peer is proved; its record layer is being set up */
     struct event *io;
     struct event *deadline;
-    char name[NAME_BYTES]; /* the other end's address, for people */
+    char name[DQ_TRANSPORT_NAME]; /* the other end's address, for people */
 };
-
-/* ---- notes, names */
-
-static void __attribute__((format(printf, 2, 3)))
-note(struct dq_transport *t, const char *format, ...)
-{
-    gint64 now = g_get_monotonic_time();
-    char text[512];
-    va_list ap;
-
-    if (now - t->notes_since >= G_USEC_PER_SEC) {
-        t->notes_since = now;
-        t->notes = 0;
-    }
-    if (++t->notes > NOTES_PER_SECOND) {
-        return;
-    }
-    va_start(ap, format);
-    vsnprintf(text, sizeof(text), format, ap);
-    va_end(ap);
-    t->events.note(t->ctx, text);
-    if (t->notes == NOTES_PER_SECOND) {
-        t->events.note(t->ctx, "too many strangers: no more notes about them in this second");
-    }
-}
-
-static void name_of(char *to, const struct sockaddr *sa, socklen_t length)
-{
-    char host[64], port[16];
-
-    if (getnameinfo(sa, length, host, sizeof(host), port, sizeof(port),
-                    NI_NUMERICHOST | NI_NUMERICSERV)) {
-        strcpy(to, "an unknown address");
-        return;
-    }
-    snprintf(to, NAME_BYTES, "%s port %s", host, port);
-}
-
-/* Numeric address and port to a socket address. 0 or -EINVAL. */
-static int resolve(const char *address, uint16_t port, struct sockaddr_storage *sa,
-                   socklen_t *length)
-{
-    struct addrinfo hints = {
-        .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV,
-        .ai_socktype = SOCK_STREAM,
-    };
-    struct addrinfo *ai;
-    char service[16];
-
-    snprintf(service, sizeof(service), "%u", (unsigned)port);
-    if (getaddrinfo(address, service, &hints, &ai)) {
-        return -EINVAL;
-    }
-    memcpy(sa, ai->ai_addr, ai->ai_addrlen);
-    *length = ai->ai_addrlen;
-    freeaddrinfo(ai);
-    return 0;
-}
 
 /* ---- one connection */
 
@@ -141,10 +76,10 @@ static void join_failed(struct dq_tcp_join *j, bool proved, const char *why)
     char text[384];
 
     snprintf(text, sizeof(text), "%s", why);
-    if (proved || j->home == &t->dialled) {
-        l = &t->links[dq_auth_node(&j->auth)];
+    if (proved || j->home == &dq_tcp_of(t)->dialled) {
+        l = &dq_tcp_of(t)->links[dq_auth_node(&j->auth)];
     } else {
-        note(t, "dropped a connection from %s: %s", j->name, text);
+        dq_transport_note(t, "dropped a connection from %s: %s", j->name, text);
     }
     join_free(j);
     if (l) {
@@ -155,7 +90,7 @@ static void join_failed(struct dq_tcp_join *j, bool proved, const char *why)
 static void join_done(struct dq_tcp_join *j)
 {
     struct dq_transport *t = j->t;
-    struct dq_tcp_link *l = &t->links[dq_auth_node(&j->auth)];
+    struct dq_tcp_link *l = &dq_tcp_of(t)->links[dq_auth_node(&j->auth)];
     struct dq_tls *tls = j->tls;
     int fd = j->fd;
 
@@ -165,7 +100,7 @@ static void join_done(struct dq_tcp_join *j)
     t->taken |= UINT64_C(1) << l->node;
     t->up++;
     dq_tcp_link_up(l, fd, tls);
-    dq_tcp_maybe_ready(t);
+    dq_transport_maybe_ready(t);
 }
 
 /* What the handshake has to say fits into the buffer of any new socket: no queue. */
@@ -232,7 +167,7 @@ static bool join_proved(struct dq_tcp_join *j)
         return false;
     }
     g_queue_remove(j->home, j);
-    j->home = &t->dialled;
+    j->home = &dq_tcp_of(t)->dialled;
     g_queue_push_tail(j->home, j);
     t->taken |= UINT64_C(1) << dq_auth_node(&j->auth);
     if (dq_auth_key(&j->auth, key) == 0) {
@@ -324,24 +259,15 @@ static struct dq_tcp_join *join_new(struct dq_transport *t, int fd, int peer,
     struct dq_tcp_join *j = g_new0(struct dq_tcp_join, 1);
     struct timeval limit = {t->cfg.handshake_ms / 1000, t->cfg.handshake_ms % 1000 * 1000};
     struct timeval at_once = {0, 0};
-    struct dq_auth_config cfg = {
-        .role = dialled ? DQ_ROLE_CONNECTOR : DQ_ROLE_ACCEPTOR,
-        .node = t->cfg.node,
-        .nodes = t->cfg.nodes,
-        .secret = t->cfg.secret,
-        .build_id = t->build_id,
-        .protect = t->cfg.protect,
-        .peer = dialled ? peer : 0,
-        .taken = &t->taken,
-    };
+    struct dq_auth_config cfg = dq_transport_auth(t, peer);
 
     j->t = t;
-    j->home = dialled ? &t->dialled : &t->strangers;
+    j->home = dialled ? &dq_tcp_of(t)->dialled : &dq_tcp_of(t)->strangers;
     j->fd = fd;
     j->error = error;
     j->connecting = dialled;
     g_queue_push_tail(j->home, j);
-    name_of(j->name, sa, length);
+    dq_transport_name(j->name, sa, length);
     if (dq_auth_open(&j->auth, &cfg)) {
         join_free(j);
         return NULL;
@@ -362,7 +288,7 @@ int dq_tcp_join_dial(struct dq_transport *t, int node, const struct dq_peer_addr
 {
     struct sockaddr_storage sa;
     socklen_t length;
-    int err = resolve(addr->address, addr->port, &sa, &length);
+    int err = dq_transport_resolve(addr->address, addr->port, &sa, &length);
     int fd, refused = 0;
 
     if (err) {
@@ -385,12 +311,12 @@ static void on_accept_again(evutil_socket_t fd, short what, void *arg)
     struct dq_transport *t = arg;
 
     (void)fd, (void)what;
-    event_add(t->acceptable, NULL);
+    event_add(dq_tcp_of(t)->acceptable, NULL);
 }
 
 static void drop_oldest_stranger(struct dq_transport *t)
 {
-    join_failed(g_queue_peek_head(&t->strangers), false,
+    join_failed(g_queue_peek_head(&dq_tcp_of(t)->strangers), false,
                 "too many connections have not proved themselves, this one for longest");
 }
 
@@ -421,18 +347,19 @@ static void on_acceptable(evutil_socket_t listen_fd, short what, void *arg)
 
         if (fd < 0) {
             if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-                note(t, "cannot accept a connection: %s; trying again", g_strerror(errno));
-                event_del(t->acceptable);
-                evtimer_add(t->accept_again, &accept_pause);
+                dq_transport_note(t, "cannot accept a connection: %s; trying again",
+                                  g_strerror(errno));
+                event_del(dq_tcp_of(t)->acceptable);
+                evtimer_add(dq_tcp_of(t)->accept_again, &accept_pause);
             }
             return;
         }
         fd = moved_beyond(fd, listen_fd);
-        if (g_queue_get_length(&t->strangers) >= MAX_STRANGERS) {
+        if (g_queue_get_length(&dq_tcp_of(t)->strangers) >= MAX_STRANGERS) {
             drop_oldest_stranger(t);
         }
         if (!join_new(t, fd, -1, (struct sockaddr *)&sa, length, 0)) {
-            note(t, "dropped a connection: no random numbers from GnuTLS");
+            dq_transport_note(t, "dropped a connection: no random numbers from GnuTLS");
         }
     }
 }
@@ -460,7 +387,7 @@ int dq_tcp_join_listen(struct dq_transport *t, const char *address, uint16_t *po
 {
     struct sockaddr_storage sa;
     socklen_t length;
-    int err = resolve(address, *port, &sa, &length);
+    int err = dq_transport_resolve(address, *port, &sa, &length);
     int fd;
 
     if (err) {
@@ -475,10 +402,10 @@ int dq_tcp_join_listen(struct dq_transport *t, const char *address, uint16_t *po
         close(fd);
         return err;
     }
-    t->listen_fd = fd;
-    t->acceptable = event_new(t->base, fd, EV_READ | EV_PERSIST, on_acceptable, t);
-    t->accept_again = evtimer_new(t->base, on_accept_again, t);
-    event_add(t->acceptable, NULL);
+    dq_tcp_of(t)->listen_fd = fd;
+    dq_tcp_of(t)->acceptable = event_new(t->base, fd, EV_READ | EV_PERSIST, on_acceptable, t);
+    dq_tcp_of(t)->accept_again = evtimer_new(t->base, on_accept_again, t);
+    event_add(dq_tcp_of(t)->acceptable, NULL);
     *port = ntohs(sa.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&sa)->sin6_port
                                            : ((struct sockaddr_in *)&sa)->sin_port);
     return 0;
@@ -488,16 +415,16 @@ int dq_tcp_join_listen(struct dq_transport *t, const char *address, uint16_t *po
 
 void dq_tcp_join_close(struct dq_transport *t)
 {
-    while (!g_queue_is_empty(&t->dialled)) {
-        join_free(g_queue_peek_head(&t->dialled));
+    while (!g_queue_is_empty(&dq_tcp_of(t)->dialled)) {
+        join_free(g_queue_peek_head(&dq_tcp_of(t)->dialled));
     }
-    while (!g_queue_is_empty(&t->strangers)) {
-        join_free(g_queue_peek_head(&t->strangers));
+    while (!g_queue_is_empty(&dq_tcp_of(t)->strangers)) {
+        join_free(g_queue_peek_head(&dq_tcp_of(t)->strangers));
     }
-    if (t->listen_fd >= 0) {
-        event_free(t->acceptable);
-        event_free(t->accept_again);
-        close(t->listen_fd);
+    if (dq_tcp_of(t)->listen_fd >= 0) {
+        event_free(dq_tcp_of(t)->acceptable);
+        event_free(dq_tcp_of(t)->accept_again);
+        close(dq_tcp_of(t)->listen_fd);
     }
 }
 
@@ -509,9 +436,9 @@ static void close_fd(gpointer join, gpointer unused)
 
 void dq_tcp_join_forked(struct dq_transport *t)
 {
-    g_queue_foreach(&t->dialled, close_fd, NULL);
-    g_queue_foreach(&t->strangers, close_fd, NULL);
-    if (t->listen_fd >= 0) {
-        close(t->listen_fd);
+    g_queue_foreach(&dq_tcp_of(t)->dialled, close_fd, NULL);
+    g_queue_foreach(&dq_tcp_of(t)->strangers, close_fd, NULL);
+    if (dq_tcp_of(t)->listen_fd >= 0) {
+        close(dq_tcp_of(t)->listen_fd);
     }
 }

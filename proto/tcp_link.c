@@ -48,8 +48,7 @@ static ssize_t send_some(int fd, struct iovec *iov, int count)
 
 static void call_loop(struct dq_tcp_link *l)
 {
-    atomic_store(&l->t->links_call, true);
-    dq_tcp_wake(l->t);
+    dq_transport_call(l->t);
 }
 
 /* With the lock. What the socket takes of `q`. Bytes, or -1. */
@@ -139,7 +138,7 @@ static ssize_t send_now(struct dq_tcp_link *l, struct iovec *iov, int count, siz
 
 int dq_tcp_link_send(struct dq_tcp_link *l, struct iovec *iov, int count, size_t length)
 {
-    bool gathers = dq_tcp_gathers(l->t), call = false, flush = false;
+    bool gathers = dq_transport_gathers(l->t), call = false, flush = false;
     ssize_t n = 0;
     int err = 0;
 

@@ -1,6 +1,6 @@
 /*
- * The transport: how messages get from node to node. One table of operations; TCP stands
- * behind it today, RDMA can stand beside it.
+ * The transport: how messages get from node to node. One table of operations, behind which
+ * stand TCP and RDMA.
  *
  * Promises to the layers above: messages from one node to another arrive once, in the order
  * sent, whole (dq_frame_check() has passed); nothing is promised between different pairs of
@@ -63,6 +63,8 @@ struct dq_transport_events {
 
 struct dq_transport_ops {
     const char *name;
+    /* What its users should know before they trust it with their data; NULL: nothing. */
+    const char *caution;
     /* NULL with errno: EINVAL for a configuration that cannot be, or want of descriptors. */
     struct dq_transport *(*create)(struct event_base *base, const struct dq_transport_config *cfg,
                                    const struct dq_transport_events *events, void *ctx);
@@ -70,6 +72,8 @@ struct dq_transport_ops {
     int (*listen)(struct dq_transport *t, const char *address, uint16_t *port);
     /* Start connecting to all peers (an array of cfg.nodes, own entry unused). 0 or -errno. */
     int (*connect)(struct dq_transport *t, const struct dq_peer_addr *peers);
+    /* After one of them failed: why, as a clause with its remedy; NULL: the errno says it all. */
+    const char *(*why)(struct dq_transport *t);
     /*
      * body: the fixed body, then any trailing bytes but pages. pages: `count` pages of
      * DQ_PAGE_SIZE bytes to place at the end. Any thread. 0, or -ENOTCONN once the peer is lost.
@@ -104,5 +108,12 @@ struct dq_transport_ops {
 };
 
 extern const struct dq_transport_ops dq_transport_tcp;
+extern const struct dq_transport_ops dq_transport_rdma;
+
+/*
+ * Can the RDMA transport listen at this numeric address of this machine? 0, or -errno (-ENODEV:
+ * no device has it). One clause in `text`: which device, or why not. Any thread; asks the kernel.
+ */
+int dq_rdma_probe(const char *address, char *text, size_t size);
 
 #endif

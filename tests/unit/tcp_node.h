@@ -22,6 +22,9 @@
 #include "proto/transport.h"
 
 #define TEST_BUILD "test-build-1"
+#ifndef TEST_ADDRESS /* where nodes listen */
+#define TEST_ADDRESS "127.0.0.1"
+#endif
 #define TEST_HANDSHAKE_MS 60000 /* long: no test waits for it, few machines are so slow */
 
 struct tcp_node {
@@ -64,7 +67,7 @@ struct tcp_node {
 static uint8_t tcp_test_secret[32] = "of the tests";
 
 /* Where the next tcp_node_new() listens. */
-static const char *tcp_test_address = "127.0.0.1";
+static const char *tcp_test_address; /* NULL: TEST_ADDRESS */
 
 /* The port of the next tcp_node_new(); 0: the kernel's choice. */
 static uint16_t tcp_test_port;
@@ -172,7 +175,7 @@ static G_GNUC_UNUSED struct tcp_node *tcp_node_new(int id, int nodes, const uint
     n->t = dq_transport_tcp.create(n->base, &cfg, &node_events, n);
     g_assert_nonnull(n->t);
     n->port = tcp_test_port;
-    g_assert_cmpint(dq_transport_tcp.listen(n->t, tcp_test_address, &n->port), ==, 0);
+    g_assert_cmpint(dq_transport_tcp.listen(n->t, tcp_test_address ? tcp_test_address : TEST_ADDRESS, &n->port), ==, 0);
     return n;
 }
 
@@ -236,7 +239,7 @@ static G_GNUC_UNUSED void tcp_addresses(struct tcp_node **nodes, int count,
                                         struct dq_peer_addr *peers)
 {
     for (int i = 0; i < count; i++) {
-        strcpy(peers[i].address, "127.0.0.1");
+        strcpy(peers[i].address, TEST_ADDRESS);
         peers[i].port = nodes[i]->port;
     }
 }

@@ -1,0 +1,175 @@
+#!/bin/bash
+# What each virtual machine of tests/rdma/rdma.t runs (vm.sh starts it): PARTs, one after the
+# other, in step with the other machines. Each point says "check NAME: ok" or "check NAME: failed".
+#
+#   machine.sh PART...      behave faults mesh2 mesh3 killed gone guests2 guests3 limits
+#
+# SPDX-License-Identifier: GPL-2.0-or-later
+set -u
+ulimit -c 0
+here=tests/rdma
+relay_port=7900
+
+point() { # NAME STATUS
+    if [ "$2" = 0 ]; then
+        echo "check $1: ok (second $SECONDS)"
+    else
+        echo "check $1: failed (second $SECONDS)"
+    fi
+}
+
+# All machines are here. Each meeting has a name of its own.
+meet() { # NAME [COUNT]
+    local i
+    : >"$VM_SHARED/$1.$VM_INDEX"
+    for ((i = 1; i <= ${2:-$VM_COUNT}; i++)); do
+        until [ -e "$VM_SHARED/$1.$i" ]; do sleep 0.05; done
+    done
+}
+
+addresses() { # COUNT
+    local i
+    for ((i = 1; i <= $1; i++)); do echo "10.77.0.$i"; done
+}
+
+peer() { # SECONDS MODE MESSAGES FOLDER COUNT: one node of a mesh of the first COUNT machines
+    local seconds=$1 mode=$2 messages=$3 folder=$VM_SHARED/$4 count=$5
+    mkdir -p "$folder"
+    # shellcheck disable=SC2046 # words
+    timeout "$seconds" build/tests/rdma_peer "$mode" rdma "$messages" "$folder" \
+        $((VM_INDEX - 1)) $(addresses "$count")
+}
+
+# The C tests of one machine, which talks to itself.
+program() { # NAME ARGUMENT...
+    local name=$1
+    shift
+    [ "$VM_INDEX" = 1 ] || return 0
+    DQEMU_TEST_ADDRESS=$VM_IP timeout 150 "build/tests/rdma_$name" --tap "$@" >"/tmp/$name" 2>&1
+    point "$name: every point of the program" $?
+    grep -E '^not ok|Bail|ERROR|assert' "/tmp/$name"
+}
+
+mesh() { # COUNT
+    if [ "$VM_INDEX" -le "$1" ]; then
+        peer 120 exchange 400 "mesh$1" "$1"
+        point "mesh of $1 machines keeps order and content (node $((VM_INDEX - 1)))" $?
+    fi
+    meet "after-mesh$1"
+}
+
+# The last machine's node is killed in the middle: the others hear of it at once.
+killed() {
+    local last=$VM_COUNT said
+    if [ "$VM_INDEX" = "$last" ]; then
+        peer 100 stay 0 killed "$VM_COUNT" >/tmp/killed &
+        until grep -qs 'under way' /tmp/killed; do sleep 0.05; done
+        meet killed-under-way
+        pkill -KILL -x rdma_peer
+        wait 2>/dev/null
+    else
+        said=$(
+            peer 100 stay 0 killed "$VM_COUNT" | while IFS= read -r line; do
+                echo "$line"
+                case $line in *'under way') : >"$VM_SHARED/killed-under-way.$VM_INDEX" ;; esac
+            done
+        )
+        echo "$said"
+        [[ $said == *"node $((last - 1)) was lost: connection "* ]]
+        point "a killed peer is lost (node $((VM_INDEX - 1)))" $?
+    fi
+    meet after-killed
+}
+
+# The second machine's device goes away in the middle.
+gone() {
+    local said status
+    [ "$VM_INDEX" -le 2 ] || return 0
+    peer 100 stay 0 gone 2 >/tmp/gone &
+    until grep -qs 'under way' /tmp/gone; do sleep 0.05; done
+    meet gone-under-way 2
+    if [ "$VM_INDEX" = 2 ]; then
+        timeout 60 rdma link delete "${VM_DRIVER}0"
+        point "a device can be taken away from a running node" $?
+    fi
+    wait $!
+    status=$?
+    said=$(cat /tmp/gone)
+    echo "$said"
+    if [ "$VM_INDEX" = 2 ]; then
+        [ $status = 0 ] && [[ $said == *"was lost: RDMA device ${VM_DRIVER}0 of this node is gone"* ]]
+    else
+        [ $status = 0 ] && [[ $said == *"node 1 was lost: connection "* ]]
+    fi
+    point "a device that is gone is told (node $((VM_INDEX - 1)))" $?
+}
+
+launch() { # COUNT ARGUMENT...
+    local count=$1
+    shift
+    # shellcheck disable=SC2046 # words
+    timeout 120 build/dqemu-launch -n "$count" --transport rdma \
+        --addresses "$(addresses "$count" | paste -sd ,)" \
+        --wrap "$PWD/$here/relay.py start $relay_port %n" "$@"
+}
+
+# Guests whose threads are on all machines print what they print under the plain emulator.
+guests() { # COUNT GUEST...
+    local count=$1 server guest
+    shift
+    [ -w /dev/userfaultfd ] || sysctl -q vm.unprivileged_userfaultfd=1
+    $here/relay.py serve $relay_port &
+    server=$!
+    meet "guests$count"
+    if [ "$VM_INDEX" = 1 ]; then
+        for guest; do
+            timeout 60 build/qemu-aarch64 "build/guests/$guest" </dev/null >/tmp/want 2>&1
+            echo "status $?" >>/tmp/want
+            launch "$count" --stats=/tmp/stats "build/guests/$guest" </dev/null >/tmp/got 2>&1
+            echo "status $?" >>/tmp/got
+            cmp /tmp/want /tmp/got || head -n 20 /tmp/got
+            cmp -s /tmp/want /tmp/got &&
+                jq -e 'all(.nodes[]; .bytes_in > 0 and .bytes_out > 0)' /tmp/stats >/dev/null
+            point "$guest on $count machines" $?
+        done
+    fi
+    meet "after-guests$count"
+    kill $server
+}
+
+# What a user sees who asks for RDMA where there is none.
+limits() {
+    local said
+    [ "$VM_INDEX" = 1 ] || return 0
+    [ -w /dev/userfaultfd ] || sysctl -q vm.unprivileged_userfaultfd=1
+    said=$(timeout 60 build/dqemu-launch -n 2 --transport rdma build/guests/big_sum 2>&1)
+    [ $? = 125 ] &&
+        [[ $said == "dqemu: node "*" cannot listen at 127.0.0.1 port 0: no RDMA device has address \
+127.0.0.1; use --transport tcp" ]]
+    point "no device: one line, cause and remedy" $?
+    echo "$said"
+    said=$(timeout 60 build/dqemu-launch -v -n 2 --transport auto build/guests/big_sum 2>&1)
+    [ $? = 0 ] && [[ $said == *"dqemu: transport: tcp (no RDMA device of this machine has address \
+127.0.0.1)"* ]]
+    point "auto falls back to tcp and says why" $?
+    echo "$said"
+    said=$(timeout 60 build/dqemu-launch -v -n 2 --transport auto --bind "$VM_IP" \
+        build/guests/big_sum 2>&1)
+    [ $? = 0 ] && [[ $said == *"dqemu: transport: rdma (RDMA device ${VM_DRIVER}0 port 1 has \
+address $VM_IP)"*"neither encrypted nor protected from changes"* ]]
+    point "auto takes rdma, and says what that means" $?
+    echo "$said"
+}
+
+for part; do
+    case $part in
+    behave) program behave -s /tcp/largest-mesh -s /tcp/listens-on-ipv6 ;;
+    faults) program faults ;;
+    mesh2) mesh 2 ;;
+    mesh3) mesh 3 ;;
+    guests2) guests 2 big_sum atomics_lse ;;
+    guests3) guests 3 barrier ;;
+    killed | gone | limits) "$part" ;;
+    *) echo "no part $part" >&2 && exit 2 ;;
+    esac
+done

@@ -1,0 +1,61 @@
+#!/bin/bash
+# The RDMA transport on soft RDMA devices, which only virtual machines can have here: soft-RoCE
+# (rxe: InfiniBand's rules) between three machines, and siw (iWARP) between two. What the
+# machines do is in machine.sh.
+#
+#   DQEMU_TEST_RDMA   only this driver: rxe or siw (both)
+#
+# SPDX-License-Identifier: GPL-2.0-or-later
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+point=0 failed=0
+
+unable() { # REASON
+    if [ "${CI:-}" = true ]; then
+        echo "Bail out! $1"
+        exit 1
+    fi
+    echo "1..0 # SKIP $1"
+    exit 0
+}
+
+verdict() { # WORD NAME
+    point=$((point + 1))
+    [ "$1" = ok ] || failed=1
+    [ "$1" = ok ] || set -- "not ok" "$2"
+    echo "$1 $point - $2"
+}
+
+for tool in qemu-system-x86_64 unshare rdma jq; do
+    PATH=$PATH:/usr/sbin:/sbin command -v $tool >/dev/null || unable "there is no $tool"
+done
+for program in rdma_behave rdma_faults rdma_peer; do
+    [ -x build/tests/$program ] || unable "build/tests/$program is missing: run make test-programs"
+done
+said=$(tests/rdma/vm.sh prepare --driver siw 2>&1) ||
+    unable "no kernel for virtual machines: $(tail -n 1 <<<"$said")"
+
+scale=${DQEMU_TIME_SCALE:-1}
+
+# One session of machines; each "check NAME: ok" of theirs is a point, and so is its end.
+session() { # DRIVER MACHINES SECONDS PART...
+    local driver=$1 machines=$2 seconds=$3 line
+    shift 3
+    [ "${DQEMU_TEST_RDMA:-$driver}" = "$driver" ] || return 0
+    while IFS= read -r line; do
+        case $line in
+        *'] check '*': ok'*) line=${line#*check } && verdict ok "$driver: ${line%%: ok*}" ;;
+        *'] check '*': failed'*) line=${line#*check } && verdict failed "$driver: ${line%%: failed*}" ;;
+        *) echo "# $line" ;;
+        esac
+    done < <(tests/rdma/vm.sh run --driver "$driver" --vms "$machines" --mem 768 \
+        --timeout $((seconds * scale)) --env "DQEMU_TIME_SCALE=$scale" --share "$PWD" \
+        -- tests/rdma/machine.sh "$@" 2>&1 && echo '] check machines end well: ok' ||
+        echo '] check machines end well: failed')
+}
+
+session rxe 3 280 behave faults limits mesh3 mesh2 guests3 guests2 killed gone
+session siw 2 200 behave faults mesh2 guests2 killed gone
+
+echo "1..$point"
+[ $failed = 0 ] && [ $point -gt 0 ]
