@@ -20,6 +20,8 @@
 #define UNKNOWN (-1)
 #define SWEEP_LEAST 64u
 
+#define KEPT UINT64_MAX /* in place of the end of a hold time: see dq_cache_keep() */
+
 /* A hold time may double so often; the own hold times of so many pages are remembered, as a power. */
 #define MOST_DOUBLED 2u
 #define KEPT_BITS 8u
@@ -399,7 +401,9 @@ static bool must_wait(struct dq_cache *c, const struct active *a, uint64_t now)
         return true;
     }
     if (a->hold > now && a->due_to != DQ_NODE_MAP && !c->frozen) {
-        arm(c, a->hold);
+        if (a->hold != KEPT) {
+            arm(c, a->hold);
+        }
         return true;
     }
     return false;
@@ -448,6 +452,12 @@ void dq_cache_released(struct dq_cache *c, uint64_t page, uint64_t now)
     if (!c->frozen) {
         surrender(c, a, now);
     }
+}
+
+void dq_cache_keep(struct dq_cache *c, uint64_t page, uint64_t now)
+{
+    dq_assert(dq_cache_state(c, page) == DQ_EXCLUSIVE);
+    make_active(c, page, now)->hold = KEPT;
 }
 
 void dq_cache_let_go(struct dq_cache *c, uint64_t page, uint64_t when, uint64_t now)

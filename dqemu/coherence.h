@@ -169,6 +169,9 @@ void dq_cache_tick(struct dq_cache *c, uint64_t now);
  */
 void dq_cache_let_go(struct dq_cache *c, uint64_t page, uint64_t when, uint64_t now);
 
+/* An Exclusive page is kept, without a limit, until dq_cache_let_go(). */
+void dq_cache_keep(struct dq_cache *c, uint64_t page, uint64_t now);
+
 /* An Exclusive page becomes Clean. False: it is none, or it has just arrived (hold time). */
 bool dq_cache_rest(struct dq_cache *c, uint64_t page, uint64_t now);
 bool dq_cache_is_rested(const struct dq_cache *c, uint64_t page); /* Clean by that */

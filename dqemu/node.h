@@ -130,6 +130,14 @@ void dq_pager_reset(uint64_t page, uint64_t count);
 void dq_pager_gather(void);
 void dq_pager_thaw(void);
 
+/*
+ * Make these pages this node's alone, writable, and keep them from all others until dq_pager_yield()
+ * of the same pages (an unmapping alone does not wait). Both block. One thread of a node at a time, which
+ * meanwhile touches no other page and waits for nobody. No page of them is split, or becomes it.
+ */
+void dq_pager_seize(uint64_t page, unsigned count);
+void dq_pager_yield(uint64_t page, unsigned count);
+
 /* ----------------------------------------------------- translated code */
 
 /*

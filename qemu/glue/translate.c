@@ -85,3 +85,73 @@ void dq_translate_fault(CPUState *cpu, uintptr_t pc, const sigset_t *mask)
     }
 #endif
 }
+
+/* ---------------------------------------------------------------- one instruction, alone */
+
+/*
+ * Where this thread's instruction accesses memory. Known for all instructions that a host with atomic
+ * accesses of 16 bytes cannot execute beside others: those whose operand is not aligned.
+ */
+static __thread struct {
+    abi_ulong addr;
+    unsigned size; /* 0: none */
+    bool held;
+} atomic_access;
+
+static uint64_t first_page(void)
+{
+    return atomic_access.addr >> DQ_PAGE_BITS;
+}
+
+static unsigned page_count(void)
+{
+    return ((atomic_access.addr + atomic_access.size - 1) >> DQ_PAGE_BITS) - first_page() + 1;
+}
+
+void dq_atomic_at(CPUState *cpu, vaddr addr, unsigned size)
+{
+    atomic_access.addr = cpu_untagged_addr(cpu, addr);
+    atomic_access.size = dq_engaged ? size : 0;
+}
+
+/* Before the exclusive section: to join a page, others of this node must come by. */
+void dq_atomic_begin(void)
+{
+    if (atomic_access.size) {
+        dq_split_pin(atomic_access.addr, atomic_access.size);
+    }
+}
+
+/*
+ * In the exclusive section nobody else of this node is about to execute anything; nor is the memory
+ * of these pages anybody else's. What is not mapped, or the master's, faults as it would.
+ */
+void dq_atomic_hold(void)
+{
+    const int wanted = PAGE_VALID | PAGE_READ | PAGE_WRITE_ORG;
+
+    if (!atomic_access.size) {
+        return;
+    }
+    for (unsigned i = 0; i < page_count(); i++) {
+        int flags = page_get_flags((first_page() + i) << DQ_PAGE_BITS);
+
+        if ((flags & wanted) != wanted || (flags & DQ_PAGE_FOREIGN)) {
+            return;
+        }
+    }
+    dq_pager_seize(first_page(), page_count());
+    atomic_access.held = true;
+}
+
+void dq_atomic_end(void)
+{
+    if (atomic_access.held) {
+        dq_pager_yield(first_page(), page_count());
+        atomic_access.held = false;
+    }
+    if (atomic_access.size) {
+        dq_split_unpin();
+        atomic_access.size = 0;
+    }
+}

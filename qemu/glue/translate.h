@@ -18,6 +18,16 @@ void dq_translate_end(void);
 void dq_translate_insn(vaddr pc);
 
 /*
+ * atomic_mmu_lookup(), before it gives up: where the instruction is that cannot be executed beside
+ * others. cpu_exec_step_atomic(), which then executes it alone: around all of it, and, in its exclusive
+ * section, right before the instruction and at the end: it is alone on all nodes.
+ */
+void dq_atomic_at(CPUState *cpu, vaddr addr, unsigned size);
+void dq_atomic_begin(void);
+void dq_atomic_hold(void);
+void dq_atomic_end(void);
+
+/*
  * The host's address of a helper's access; like dq_redirect() in translated code (split.c). To be asked
  * if dq_split_count is not 0 (dqemu/split.h).
  */

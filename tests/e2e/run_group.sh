@@ -18,8 +18,9 @@ if [ "${1:-}" = --split ]; then
 fi
 
 # Some guests are about what only some instruction sets have: guests.mk knows.
-guests=" $(make -s --no-print-directory -C "$TOP" -f tests/guests/guests.mk guest-names ISAS="$DQEMU_TEST_ISA" | tr '\n' ' ')" ||
+names=$(make -s --no-print-directory -C "$TOP" -f tests/guests/guests.mk guest-names ISAS="$DQEMU_TEST_ISA") ||
     bail_out "make -f tests/guests/guests.mk guest-names does not work"
+guests=" ${names//$'\n'/ } "
 
 jobs=() titles=()
 add_guest() { # SOURCE

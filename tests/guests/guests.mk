@@ -14,6 +14,8 @@ GUEST_CC_riscv64 ?= riscv64-linux-gnu-gcc
 GUEST_CC_s390x ?= s390x-linux-gnu-gcc
 GUEST_CC_x86_64 ?= x86_64-linux-gnu-gcc
 GUEST_CFLAGS ?= -std=gnu11 -D_GNU_SOURCE -O2 -g -Wall -Wextra -pthread -static
+# as Debian builds its programs for it
+GUEST_CFLAGS_arm := -D_FILE_OFFSET_BITS=64
 GUEST_OUT ?= build/guests
 GUEST_DIR := $(patsubst %/,%,$(dir $(lastword $(MAKEFILE_LIST))))
 GUEST_SOURCES := $(sort $(wildcard $(GUEST_DIR)/*/*.c))
@@ -21,6 +23,8 @@ GUEST_SOURCES := $(sort $(wildcard $(GUEST_DIR)/*/*.c))
 GUEST_PIE := $(shell grep -l '^/\* cflags:.* -static-pie' $(GUEST_SOURCES))
 
 # Guests that only some instruction sets have, and why.
+GUEST_ONLY_split_high := aarch64 riscv64 s390x x86_64#    addresses of more than 32 bits
+GUEST_ONLY_private_file_sparse := aarch64 riscv64 s390x x86_64#  maps more than 32 bits have room for
 GUEST_ONLY_tagged := aarch64#           allocation tags
 GUEST_ONLY_split_sve := aarch64#        vectors of variable length
 GUEST_ONLY_split_bulk := aarch64#       instructions that clear and copy memory
@@ -31,7 +35,7 @@ GUEST_ONLY_thread_clean := aarch64#     all registers of a new thread, by name
 GUEST_ONLY_atomics_llsc := aarch64 arm riscv64#           the others have no LL/SC
 GUEST_ONLY_atomics_lse := aarch64 riscv64 s390x x86_64#   ARMv7 has nothing else
 GUEST_ONLY_kernel_helpers := arm#       the kernel's page with code is Arm's
-GUEST_ONLY_descriptor_table := x86_64#  segments
+GUEST_ONLY_atomics_unaligned := x86_64#   the others have no such atomics
 
 # guests-of,ISA: the sources
 guests-of = $(foreach s,$(if $(filter aarch64,$1),$(GUEST_SOURCES), \
@@ -50,7 +54,7 @@ guest-names:
 define guest_rule
 $3/$(basename $(notdir $1)): $1 $(GUEST_DIR)/guests.mk | $3
 	@echo "  GUEST   $$(@:$(GUEST_OUT)/%=%)"
-	@$(GUEST_CC_$2) $(if $(filter $1,$(GUEST_PIE)),$(filter-out -static,$(GUEST_CFLAGS)),$(GUEST_CFLAGS)) \
+	@$(GUEST_CC_$2) $(if $(filter $1,$(GUEST_PIE)),$(filter-out -static,$(GUEST_CFLAGS)),$(GUEST_CFLAGS)) $(GUEST_CFLAGS_$2) \
 	    $$$$(sed -nE 's,^/\* cflags( $2)?: (.*) \*/$$$$,\2,p' $$<) \
 	    -I$(GUEST_DIR) -MMD -MP -MF $$@.d -o $$@ $$<
 endef

@@ -18,7 +18,7 @@ blocks=$(awk -v dir="$SCRATCH" '
 
 reason() { # NEEDS: why the block cannot run now, or nothing
     local file
-    for file in dqemu-aarch64 guests/big_sum; do
+    for file in dqemu-{aarch64,riscv64,x86_64} guests/{,riscv64/,x86_64/}big_sum; do
         [ -x build/$file ] || { echo "no build/$file: make, make guests"; return; }
     done
     [ "$1" != rack ] || echo "it needs several hosts"

@@ -94,6 +94,58 @@ static void counters(int node)
     check(counted == done);
 }
 
+/* ---- seized pages: what is no atomic access is one, also towards those that are */
+
+enum { SEIZED_AT = 21000 };
+
+/* As the emulator's exclusive section, which nobody of the same node is beside. */
+static pthread_rwlock_t exclusive = PTHREAD_RWLOCK_INITIALIZER;
+
+static void seize_and_count(int index, void *arg)
+{
+    uint64_t state = (uint64_t)me(index) + 7, done = 0;
+
+    (void)arg;
+    while (!time_is_up(RUN_MS)) {
+        uint64_t first = SEIZED_AT + rnd(&state) % 2;
+        unsigned count = 1 + (unsigned)rnd(&state) % 2;
+
+        if (index) { /* the others of the node, of which only one may seize */
+            pthread_rwlock_rdlock(&exclusive);
+            atomic_fetch_add(word(first, 4), 1);
+            pthread_rwlock_unlock(&exclusive);
+            done++;
+            continue;
+        }
+        pthread_rwlock_wrlock(&exclusive);
+        dq_pager_seize(first, count);
+        for (uint64_t p = first; p < first + count; p++) {
+            uint64_t was = *word(p, 4);
+            *word(p, 4) = was + 1;
+            done++;
+        }
+        dq_pager_yield(first, count);
+        pthread_rwlock_unlock(&exclusive);
+    }
+    *word(TALLY_PAGE, (unsigned)me(index)) = done;
+}
+
+static void seizures(int node)
+{
+    uint64_t counted = 0, done = 0;
+
+    (void)node;
+    threads(NODE_THREADS, seize_and_count, NULL);
+    barrier();
+    for (uint64_t p = SEIZED_AT; p < SEIZED_AT + 3; p++) {
+        counted += *word(p, 4);
+    }
+    for (int i = 0; i < everyone(); i++) {
+        done += *word(TALLY_PAGE, (unsigned)i);
+    }
+    check(counted == done);
+}
+
 /* ---- words of one page, each written by one thread, keep their values */
 
 static void own_word(int index, void *arg)
@@ -733,6 +785,8 @@ static const struct test {
     {.name = "hello", 2, hello},
     {.name = "counters", 3, counters},
     {.name = "counters without hold time", 3, counters, NO_HOLD},
+    {.name = "seizures", 3, seizures},
+    {.name = "seizures without hold time", 3, seizures, NO_HOLD},
     {.name = "false sharing", 3, false_sharing},
     {.name = "message passing", 3, message_passing},
     {.name = "versions", 4, versions},

@@ -364,6 +364,37 @@ static void test_hold_time(void)
     close_cache(&f);
 }
 
+/* Kept without a limit: nothing is armed for it, and what is due is answered when it is let go. */
+static void test_kept(void)
+{
+    struct fixture f;
+
+    open_cache(&f, 4);
+    get_exclusive(&f);
+    dq_cache_keep(f.cache, f.page, f.now);
+    TELL(&f, HOME, FETCH_S, 0, 2, "");
+    f.now += 1000000 * HOLD;
+    dq_cache_tick(f.cache, f.now);
+    DID(&f, "");
+    g_assert_false(dq_cache_rest(f.cache, f.page, f.now));
+    WANT(&f, 0, true, true, "");
+    dq_cache_let_go(f.cache, f.page, f.now, f.now);
+    DID(&f, "readonly DATA_S>2+page");
+    /* nobody asks meanwhile; the hold time ends with it */
+    WANT(&f, 1, true, false, "GET_X>0");
+    TELL(&f, HOME, GRANT_ZERO, 1, 0, "install:1+10w granted:X");
+    dq_cache_keep(f.cache, f.page + 1, f.now);
+    dq_cache_let_go(f.cache, f.page + 1, f.now, f.now);
+    TELL(&f, HOME, FETCH_X, 1, 3, "readonly release DATA_X>3+page drop");
+    /* a reset waits for nobody */
+    WANT(&f, 2, true, false, "GET_X>0");
+    TELL(&f, HOME, GRANT_ZERO, 2, 0, "install:2+10w granted:X");
+    dq_cache_keep(f.cache, f.page + 2, f.now);
+    TELL(&f, HOME, INV, 2, DQ_NODE_MAP, "readonly release drop RACK>0");
+    dq_cache_let_go(f.cache, f.page + 2, f.now, f.now);
+    close_cache(&f);
+}
+
 /* Page 0 comes from another node, which asks for it back at once: how long is it kept? */
 static uint64_t time_kept(struct fixture *f)
 {
@@ -711,6 +742,7 @@ int main(int argc, char **argv)
     g_test_add_func("/cache/gives-away", test_gives_away);
     g_test_add_func("/cache/moves", test_moves);
     g_test_add_func("/cache/hold-time", test_hold_time);
+    g_test_add_func("/cache/kept", test_kept);
     g_test_add_func("/cache/own-hold-time", test_own_hold_time);
     g_test_add_func("/cache/trusts", test_trusts);
     g_test_add_func("/cache/rests", test_rests);
