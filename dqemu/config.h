@@ -31,7 +31,7 @@ struct dq_config {
     uint8_t secret[DQ_SECRET_SIZE]; /* of this run; known to its nodes alone */
     char bind[64];                  /* numeric address to listen on */
     uint16_t port;                  /* 0: any */
-    enum dq_carrier transport; /* what messages travel over */
+    enum dq_carrier transport;      /* what messages travel over */
     enum dq_placement placement;
     int verbose; /* 0: faults only */
 #define X(name, unit, standard, least, most, reason)                                               \
