@@ -84,7 +84,8 @@ struct dq_transport_ops {
                 const void *pages, unsigned count);
     /*
      * Delivers what this node has sent to itself; what is sent meanwhile waits for the next
-     * call. On the loop, in each of its turns. True: there was something.
+     * call. On the loop, in each of its turns. True: there was something. Messages of peers may
+     * be delivered as well, if they can be seen without asking the kernel.
      */
     bool (*deliver)(struct dq_transport *t);
     /*
@@ -112,7 +113,9 @@ extern const struct dq_transport_ops dq_transport_rdma;
 
 /*
  * Can the RDMA transport listen at this numeric address of this machine? 0, or -errno (-ENODEV:
- * no device has it). One clause in `text`: which device, or why not. Any thread; asks the kernel.
+ * no device has it). One clause in `text`: which device, or why not. Any thread; asks the kernel,
+ * and leaves the device open, which is of no use to a forked child: it must execute a program
+ * before it uses RDMA itself.
  */
 int dq_rdma_probe(const char *address, char *text, size_t size);
 

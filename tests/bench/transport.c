@@ -129,7 +129,7 @@ static void on_ready(void *ctx)
 static void on_lost(void *ctx, int node, const char *why)
 {
     (void)ctx, (void)node;
-    if (n.id == 0 && !n.over) {
+    if (n.id == 0 ? !n.over : !n.ready) {
         die("the other process was lost", why);
     }
     n.over = true;
@@ -176,9 +176,10 @@ static uint16_t open_node(int id)
 
 static void turn(void)
 {
-    bool more = o.ops->deliver(n.t);
+    bool was_ready = n.ready, more = o.ops->deliver(n.t);
 
     more |= o.ops->flush(n.t);
+    more |= n.over || n.ready != was_ready; /* who called wants to know */
     event_base_loop(n.base, more ? EVLOOP_NONBLOCK : EVLOOP_ONCE);
 }
 
@@ -187,11 +188,11 @@ static void G_GNUC_NORETURN serve(int hear_port)
     struct dq_peer_addr peers[2] = {0};
 
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    open_node(1);
     g_strlcpy(peers[0].address, o.address, sizeof(peers[0].address));
     if (read(hear_port, &peers[0].port, sizeof(uint16_t)) != sizeof(uint16_t)) {
-        die("the asking process", "did not start");
+        exit(1); /* the other process has said why */
     }
+    open_node(1);
     o.ops->connect(n.t, peers);
     while (!n.over) {
         turn();
@@ -238,6 +239,16 @@ static json_t *measure(void)
                      (double)o.count * o.pages * DQ_PAGE_SIZE * 1e9 / (double)took);
 }
 
+static void need_device(void)
+{
+    char text[256];
+
+    if (dq_rdma_probe(o.address, text, sizeof(text)) < 0) {
+        fprintf(stderr, "transport: %s\n", text);
+        exit(NO_DEVICE);
+    }
+}
+
 static json_t *run_two(void)
 {
     struct dq_peer_addr none[2] = {0};
@@ -253,6 +264,10 @@ static json_t *run_two(void)
     if (child == 0) {
         close(pipes[1]);
         serve(pipes[0]);
+    }
+    close(pipes[0]);
+    if (o.ops == &dq_transport_rdma) {
+        need_device();
     }
     port = open_node(0);
     o.ops->connect(n.t, none);
@@ -271,11 +286,13 @@ static json_t *registration(void)
     struct sockaddr_in sa = {.sin_family = AF_INET};
     size_t bytes = (size_t)o.pages * DQ_PAGE_SIZE;
     uint8_t *from = g_malloc0(bytes + DQ_PAGE_SIZE), *to = g_malloc0(bytes);
-    struct rdma_event_channel *channel = rdma_create_event_channel();
+    struct rdma_event_channel *channel;
     struct rdma_cm_id *id;
     struct ibv_pd *pd;
     int64_t start, registered, copied;
 
+    need_device();
+    channel = rdma_create_event_channel();
     inet_pton(AF_INET, o.address, &sa.sin_addr);
     if (!channel || rdma_create_id(channel, &id, NULL, RDMA_PS_TCP) ||
         rdma_bind_addr(id, (struct sockaddr *)&sa) || !(pd = ibv_alloc_pd(id->verbs))) {
@@ -359,15 +376,9 @@ static void parse(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    char text[256];
     json_t *result;
 
     parse(argc, argv);
-    if ((o.ops == &dq_transport_rdma || strcmp(o.mode, "register") == 0) &&
-        dq_rdma_probe(o.address, text, sizeof(text)) < 0) {
-        fprintf(stderr, "transport: %s\n", text);
-        return NO_DEVICE;
-    }
     result = strcmp(o.mode, "register") == 0 ? registration() : run_two();
     json_dumpf(result, stdout, JSON_REAL_PRECISION(6));
     putchar('\n');

@@ -11,4 +11,11 @@
 #define TEST_ADDRESS getenv("DQEMU_TEST_ADDRESS")
 #define dq_transport_tcp dq_transport_rdma
 
+#define main test_main
 #include "tests/unit/test_tcp.c"
+#undef main
+
+int main(int argc, char **argv)
+{
+    return test_main(argc, argv);
+}

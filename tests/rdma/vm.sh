@@ -328,7 +328,7 @@ run() {
             -nodefaults -no-user-config -display none -no-reboot \
             -serial "file:$job/console.$i" \
             -kernel "$kdir/vmlinux" -initrd "$kdir/initramfs.cpio" \
-            -append "console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable\
+            -append "console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable no_timer_check\
  VM_INDEX=$i VM_COUNT=$vms VM_IP=10.77.0.$i VM_DRIVER=$driver\
  VM_RDMA_MODULE=$rdma_module VM_MTU=$mtu $append" \
             -netdev "$net" -device "virtio-net-pci,netdev=n0,mac=$q,romfile=" \
