@@ -370,19 +370,27 @@ void dq_remote_beat(struct dq_remote *r, int contact_ms)
     }
 }
 
+void dq_remote_rest(struct dq_remote *r, bool on)
+{
+    /* what it said meanwhile has not been read yet */
+    r->awake = on ? r->awake : g_get_monotonic_time();
+    dq_remote_send(r, json_pack("{s:s, s:b}", "type", "rest", "on", on));
+}
+
 int64_t dq_remote_tick(struct dq_remote *r, int contact_ms)
 {
     int64_t now = g_get_monotonic_time();
+    int64_t limit = MAX(r->heard, r->awake) + contact_ms * MS;
 
     if (r->gone || !r->talks) {
         return INT64_MAX;
     }
-    if (now >= r->heard + contact_ms * MS) {
+    if (now >= limit) {
         dq_remote_lose(r, "nothing was heard from it for %d s", contact_ms / 1000);
         return INT64_MAX;
     }
     dq_remote_beat(r, contact_ms);
-    return MIN(r->beat, r->heard + contact_ms * MS);
+    return MIN(r->beat, limit);
 }
 
 /* ---- what it is told ---- */

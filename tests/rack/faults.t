@@ -114,7 +114,8 @@ open_terminal() {
     rm -f keys
     mkfifo keys
     exec 7<>keys
-    rack_bg 1 script -qfc 'PS1= exec bash --norc --noprofile -i' /dev/null <keys >screen 7>&-
+    # what a shell starts in the background ignores SIGINT, and so would all that it starts
+    rack_bg 1 env --default-signal=INT,QUIT script -qfc 'PS1= exec bash --norc --noprofile -i' /dev/null <keys >screen 7>&-
     terminal=$rack_pid terminal_job=$rack_job
 }
 

@@ -162,6 +162,7 @@ rack_on 2 ip addr add 10.84.0.2/24 dev eth0
 refused "a network that one host is not in" \
     'host h3: it has no address on --interface 10.84.0.0/24; name another interface or network' \
     --interface 10.84.0.0/24 "${hosts[@]}" "$guest"
+rack_on 3 ip addr add 10.84.0.3/24 dev eth0
 any_key=(--ssh "ssh -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR")
 refused "two networks at once" \
     'host h1: host 10.84.0.2 sees this machine as 10.84.0.1, and host h3 as 10.83.0.1; name one network with --interface' \
@@ -192,11 +193,11 @@ expect "more nodes than slots" 125 '' 'dqemu: 4 nodes for 3 slots, one on this m
 # ---- what a host has
 
 files=$(ulimit -n)
-rack_ulimit 3 nofile=32
+rack_ulimit 3 nofile=32:
 refused "a limit of open files" \
     'host h3: the limit of open files, 32, is too low for 3 nodes; raise it to 38 or more (ulimit -n), or use fewer nodes' \
     "${hosts[@]}" "$guest"
-rack_ulimit 3 nofile="$files"
+rack_ulimit 3 nofile="$files:"
 printf 'MemTotal: 999999 kB\nMemAvailable: 102400 kB\n' >meminfo
 rack_replace 3 /proc/meminfo meminfo
 refused "too little memory" \
@@ -212,7 +213,7 @@ undo 3 /proc/sys/vm/max_map_count
 
 # ---- all at once
 
-rack_ulimit 2 nofile=32
+rack_ulimit 2 nofile=32:
 rack_replace 2 "$node" node.other
 rack_hide 3 "$TOP/build"
 all_lines="dqemu: host h2: the limit of open files, 32, is too low *
@@ -230,6 +231,6 @@ expect "the same with --check, whose table is the output" 125 'host *' "$all_lin
 holds "with the same rows" has_rows out
 undo 2 "$node"
 undo 3 "$TOP/build"
-rack_ulimit 2 nofile="$files"
+rack_ulimit 2 nofile="$files:"
 can_run
 done_testing
