@@ -76,7 +76,7 @@ int64_t dq_rack_tick(struct dq_rack *rack)
 void dq_rack_rest(struct dq_rack *rack, bool on)
 {
     for (int i = 0; i < rack->count; i++) {
-        dq_remote_rest(&rack->remotes[i], on);
+        dq_remote_send(&rack->remotes[i], json_pack("{s:s, s:b}", "type", "rest", "on", on));
     }
 }
 

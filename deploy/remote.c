@@ -284,6 +284,17 @@ static void hear_lines(struct dq_remote *r)
     }
 }
 
+/* True: it has said something. */
+static bool take_in(struct dq_remote *r)
+{
+    if (!r->lines.input || !dq_lines_receive(&r->lines)) {
+        return false;
+    }
+    r->heard = g_get_monotonic_time();
+    hear_lines(r);
+    return true;
+}
+
 void dq_remote_fill(const struct dq_remote *r, struct pollfd fds[DQ_REMOTE_FDS])
 {
     bool open = r->lines.input != NULL;
@@ -306,9 +317,8 @@ void dq_remote_ready(struct dq_remote *r, const struct pollfd fds[DQ_REMOTE_FDS]
         dq_lines_flush(&r->lines);
         r->moved = g_get_monotonic_time();
     }
-    if (fds[0].revents && dq_lines_receive(&r->lines)) {
-        r->heard = g_get_monotonic_time();
-        hear_lines(r);
+    if (fds[0].revents) {
+        take_in(r);
     }
 }
 
@@ -370,27 +380,20 @@ void dq_remote_beat(struct dq_remote *r, int contact_ms)
     }
 }
 
-void dq_remote_rest(struct dq_remote *r, bool on)
-{
-    /* what it said meanwhile has not been read yet */
-    r->awake = on ? r->awake : g_get_monotonic_time();
-    dq_remote_send(r, json_pack("{s:s, s:b}", "type", "rest", "on", on));
-}
-
 int64_t dq_remote_tick(struct dq_remote *r, int contact_ms)
 {
     int64_t now = g_get_monotonic_time();
-    int64_t limit = MAX(r->heard, r->awake) + contact_ms * MS;
 
     if (r->gone || !r->talks) {
         return INT64_MAX;
     }
-    if (now >= limit) {
+    /* it may be we who were away: what it said meanwhile is still to be read */
+    if (now >= r->heard + contact_ms * MS && !take_in(r)) {
         dq_remote_lose(r, "nothing was heard from it for %d s", contact_ms / 1000);
         return INT64_MAX;
     }
     dq_remote_beat(r, contact_ms);
-    return MIN(r->beat, limit);
+    return MIN(r->beat, r->heard + contact_ms * MS);
 }
 
 /* ---- what it is told ---- */

@@ -34,7 +34,6 @@ struct dq_remote {
     bool gone;        /* the conversation is over, or cannot be: */
     char *why;        /* a clause; NULL: it ended as it was told to */
     int64_t heard;    /* when it last said something, in monotonic microseconds; 0: never */
-    int64_t awake;    /* when we were last stopped and went on: silence before that is ours */
     int64_t moved;    /* when it last took something of what was sent */
     int64_t beat;     /* when it is to be told again that we are here */
     char last[256];   /* the last line on the stderr of its process */
@@ -79,9 +78,6 @@ void dq_remote_beat(struct dq_remote *r, int contact_ms);
  * `contact_ms` is given up. The time of the next call, at the latest.
  */
 int64_t dq_remote_tick(struct dq_remote *r, int contact_ms);
-
-/* Our own stop is coming, or is over: its time-outs do not count meanwhile, nor do ours. */
-void dq_remote_rest(struct dq_remote *r, bool on);
 
 /* Say something to the agent; the object is released. Nothing happens when it is gone. */
 void dq_remote_send(struct dq_remote *r, json_t *object);
