@@ -22,16 +22,9 @@ is() { # WHAT GOT WANTED
 }
 
 # A program that runs until it is told to end, and a look at it meanwhile.
-while_it_runs() { # NAME COMMAND... -- ARGUMENT...
-    local name=$1 look=()
-    shift
-    while [ "$1" != -- ]; do
-        look+=("$1")
-        shift
-    done
-    shift
-    start "$@" -- "$GUESTS/busy" 300
-    holds "$name" looked_at "${look[@]}"
+while_it_runs() { # NAME LOOK ARGUMENT...: LOOK is a function
+    start "${@:3}" -- "$GUESTS/busy" 300
+    holds "$1" looked_at "$2"
 }
 looked_at() { # COMMAND...
     local right=0
