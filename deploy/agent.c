@@ -136,9 +136,10 @@ static void end_of_file(void)
         dq_facts_add_node(stored, agent.node_path);
     } else {
         char *text =
-            g_strdup_printf("cannot keep the node program in %s: %s", agent.node_path,
-                            rc == -EBADMSG ? "it was altered on the way" : g_strerror(-rc));
-        json_object_set_new(stored, "node_trouble", json_string(text));
+            g_strdup_printf("cannot keep the node program in %s: %s; %s", agent.node_path,
+                            rc == -EBADMSG ? "it was altered on the way" : g_strerror(-rc),
+                            DQ_PUSH_REMEDY);
+        json_object_set_new(stored, "store_trouble", json_string(text));
         g_free(text);
     }
     send_line(stored);
@@ -433,11 +434,18 @@ static void read_signals(void)
     }
 }
 
+/* It may be we who were away, at work or stopped: what was said meanwhile is still to be read. */
+static bool is_waiting(int fd)
+{
+    struct pollfd input = {.fd = fd, .events = POLLIN};
+    return poll(&input, 1, 0) > 0;
+}
+
 static void expire(void)
 {
     gint64 now = g_get_monotonic_time();
 
-    if (!agent.rests && now >= agent.heard + agent.contact) {
+    if (!agent.rests && now >= agent.heard + agent.contact && !is_waiting(agent.launcher.in)) {
         dq_say("the launcher was not heard of for %d s: the nodes here end",
                (int)(agent.contact / (1000 * MS)));
         agent.over = true;

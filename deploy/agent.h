@@ -13,7 +13,8 @@
  *  agent -> launcher  facts     as there; wants: the node program is to be sent; realtime_us: its
  *                               clock as it says so
  *  launcher -> agent  file      then `size` bytes: the node program
- *  agent -> launcher  stored    node_build, or node_trouble
+ *  agent -> launcher  stored    node_build, or node_trouble (it does not start there), or
+ *                               store_trouble (it cannot be kept there)
  *  launcher -> agent  listen    address, ports []
  *  agent -> launcher  listening port, or why
  *  launcher -> agent  reach     peers [{address, port}]

@@ -11,6 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define FLUSH_LIMIT ((size_t)256 * 1024)
+
 void dq_lines_open(struct dq_lines *l, int in, int out)
 {
     fcntl(in, F_SETFL, fcntl(in, F_GETFL) | O_NONBLOCK);
@@ -55,18 +57,24 @@ bool dq_lines_waits(const struct dq_lines *l)
 
 void dq_lines_flush(struct dq_lines *l)
 {
-    while (dq_lines_waits(l)) {
-        ssize_t n = write(l->out, l->queue->data + l->sent, l->queue->len - l->sent);
+    size_t turn = FLUSH_LIMIT;
+
+    /* not for as long as a fast reader likes: others have their turn, and who polls comes back */
+    while (dq_lines_waits(l) && turn > 0) {
+        ssize_t n = write(l->out, l->queue->data + l->sent, MIN(l->queue->len - l->sent, turn));
         if (n >= 0) {
             l->sent += (size_t)n;
+            turn -= (size_t)n;
         } else if (errno == EAGAIN) {
             return;
         } else if (errno != EINTR) {
             close_output(l); /* the other end is gone, which its input tells */
         }
     }
-    g_byte_array_set_size(l->queue, 0);
-    l->sent = 0;
+    if (!dq_lines_waits(l)) {
+        g_byte_array_set_size(l->queue, 0);
+        l->sent = 0;
+    }
 }
 
 void dq_lines_send_bytes(struct dq_lines *l, const void *bytes, size_t size)

@@ -329,6 +329,7 @@ static void judge_programs(const struct dq_preflight *p, struct dq_remote *r)
     const char *build = fact(r, "build"), *machine = fact(r, "machine");
     const char *own = fact(&p->rack->remotes[0], "machine");
     const char *node = fact(r, "node_build"), *trouble = fact(r, "node_trouble");
+    const char *store = fact(r, "store_trouble");
 
     if (*own && strcmp(machine, own) != 0) {
         add_trouble(r,
@@ -342,7 +343,9 @@ static void judge_programs(const struct dq_preflight *p, struct dq_remote *r)
                                     "same there, or use --push",
                                     build, dq_build_id));
     }
-    if (*trouble) {
+    if (*store) {
+        add_trouble(r, g_strdup(store));
+    } else if (*trouble) {
         add_trouble(r, g_strdup_printf("%s; install it there, or use --push", trouble));
     } else if (strcmp(node, dq_build_id) != 0) {
         add_trouble(r, g_strdup_printf("its node program is build %s and this launcher is %s; "

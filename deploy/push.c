@@ -92,10 +92,11 @@ static char *pushed_script(const struct dq_push_file *launcher)
         "mkdir -p \"$d\" && t=$(mktemp \"$d/new.XXXXXX\") || exit 1; "
         "trap \"rm -f \\\"$t\\\"\" EXIT; "
         "echo dqemu-agent wants %zu; "
-        "head -c %zu >\"$t\" && right \"$t\" && chmod 700 \"$t\" && mv \"$t\" \"$f\" || "
-        "{ echo \"cannot keep dqemu-launch in $d\" >&2; exit 1; }; fi; "
+        "e=$(head -c %zu 2>&1 >\"$t\") && right \"$t\" && chmod 700 \"$t\" && mv \"$t\" \"$f\" || "
+        "{ echo \"cannot keep dqemu-launch in $d: ${e:-it was altered on the way}; %s\" >&2; "
+        "exit 1; }; fi; "
         "exec \"$f\" --agent",
-        launcher->hash, launcher->hash, launcher->size, launcher->size);
+        launcher->hash, launcher->hash, launcher->size, launcher->size, DQ_PUSH_REMEDY);
 }
 
 char *dq_push_script(const char *installed, const struct dq_push_file *launcher)

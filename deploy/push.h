@@ -18,6 +18,9 @@
 
 #define DQ_PUSH_HASH_SIZE 65 /* SHA-256 in hex, with its NUL */
 
+/* For the user, when a file cannot be kept on a host. */
+#define DQ_PUSH_REMEDY "free some space there, or set XDG_CACHE_HOME there"
+
 /* A file that is to be there on a host. */
 struct dq_push_file {
     const char *path; /* on this machine */

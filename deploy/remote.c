@@ -284,6 +284,17 @@ static void hear_lines(struct dq_remote *r)
     }
 }
 
+/* True: it has said something. */
+static bool take_in(struct dq_remote *r)
+{
+    if (!r->lines.input || !dq_lines_receive(&r->lines)) {
+        return false;
+    }
+    r->heard = g_get_monotonic_time();
+    hear_lines(r);
+    return true;
+}
+
 void dq_remote_fill(const struct dq_remote *r, struct pollfd fds[DQ_REMOTE_FDS])
 {
     bool open = r->lines.input != NULL;
@@ -306,9 +317,8 @@ void dq_remote_ready(struct dq_remote *r, const struct pollfd fds[DQ_REMOTE_FDS]
         dq_lines_flush(&r->lines);
         r->moved = g_get_monotonic_time();
     }
-    if (fds[0].revents && dq_lines_receive(&r->lines)) {
-        r->heard = g_get_monotonic_time();
-        hear_lines(r);
+    if (fds[0].revents) {
+        take_in(r);
     }
 }
 
@@ -377,7 +387,8 @@ int64_t dq_remote_tick(struct dq_remote *r, int contact_ms)
     if (r->gone || !r->talks) {
         return INT64_MAX;
     }
-    if (now >= r->heard + contact_ms * MS) {
+    /* it may be we who were away: what it said meanwhile is still to be read */
+    if (now >= r->heard + contact_ms * MS && !take_in(r)) {
         dq_remote_lose(r, "nothing was heard from it for %d s", contact_ms / 1000);
         return INT64_MAX;
     }
