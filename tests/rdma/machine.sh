@@ -2,7 +2,7 @@
 # What each virtual machine of tests/rdma/rdma.t runs (vm.sh starts it): PARTs, one after the
 # other, in step with the other machines. Each point says "check NAME: ok" or "check NAME: failed".
 #
-#   machine.sh PART...      behave faults mesh2 mesh3 killed cut gone guests2 guests3 limits
+#   machine.sh PART...      behave faults mesh2 mesh3 killed gone guests2 guests3 limits
 #
 # SPDX-License-Identifier: GPL-2.0-or-later
 set -u
@@ -79,26 +79,6 @@ killed() {
         point "a killed peer is lost (node $((VM_INDEX - 1)))" $?
     fi
     meet after-killed
-}
-
-# The second machine's cable is cut: the first one's device gives up after some seconds.
-cut() {
-    local said
-    [ "$VM_INDEX" -le 2 ] || return 0
-    peer 100 stay 0 cut 2 >/tmp/cut &
-    until grep -qs 'under way' /tmp/cut; do sleep 0.05; done
-    meet cut-under-way 2
-    if [ "$VM_INDEX" = 2 ]; then
-        ip link set eth0 down
-    else
-        wait $!
-        said=$(cat /tmp/cut)
-        echo "$said"
-        [[ $said == *"node 1 was lost: connection failed: its RDMA device does not answer any more"* ]]
-        point "a dead machine is told" $?
-    fi
-    meet after-cut 2
-    [ "$VM_INDEX" = 1 ] || ip link set eth0 up
 }
 
 # The second machine's device goes away in the middle.
@@ -189,7 +169,7 @@ for part; do
     mesh3) mesh 3 ;;
     guests2) guests 2 big_sum ;;
     guests3) guests 3 barrier ;;
-    killed | cut | gone | limits) "$part" ;;
+    killed | gone | limits) "$part" ;;
     *) echo "no part $part" >&2 && exit 2 ;;
     esac
 done

@@ -55,7 +55,6 @@ session() { # DRIVER MACHINES SECONDS PART...
 }
 
 session rxe 3 500 behave faults limits mesh3 mesh2 guests3 guests2 killed gone
-session rxe 2 150 cut
 session siw 2 400 behave faults mesh2 guests2 killed gone
 
 echo "1..$point"
