@@ -29,7 +29,7 @@
 #include "deploy/say.h"
 #include "deploy/spawn.h"
 #include "dqemu/build_id.h"
-#include "proto/wire.h"
+#include "proto/transport.h"
 
 #define MS G_GINT64_CONSTANT(1000)
 /* Until the launcher has said how long it may be silent: it is still meeting other hosts. */
@@ -135,10 +135,9 @@ static void end_of_file(void)
     if (rc == 0) {
         dq_facts_add_node(stored, agent.node_path);
     } else {
-        char *text =
-            g_strdup_printf("cannot keep the node program in %s: %s; %s", agent.node_path,
-                            rc == -EBADMSG ? "it was altered on the way" : g_strerror(-rc),
-                            DQ_PUSH_REMEDY);
+        char *text = g_strdup_printf("cannot keep the node program in %s: %s; %s", agent.node_path,
+                                     rc == -EBADMSG ? "it was altered on the way" : g_strerror(-rc),
+                                     DQ_PUSH_REMEDY);
         json_object_set_new(stored, "store_trouble", json_string(text));
         g_free(text);
     }
@@ -170,12 +169,19 @@ static void hear_listen(const json_t *object)
 {
     const char *address = text_of(object, "address");
     uint16_t port = 0;
-    char *why = NULL;
+    char *why = NULL, rdma[256] = "";
 
     stop_listening();
     agent.listener = dq_facts_listen(address, json_object_get(object, "ports"), &port, &why);
-    send_line(agent.listener >= 0 ? json_pack("{s:s, s:i}", "type", "listening", "port", port)
-                                  : json_pack("{s:s, s:s}", "type", "listening", "why", why));
+    json_t *said = json_pack("{s:s}", "type", "listening");
+    if (agent.listener >= 0) {
+        json_object_set_new(said, "port", json_integer(port));
+    } else {
+        json_object_set_new(said, "why", json_string(why));
+    }
+    bool has_rdma = address && dq_rdma_probe(address, rdma, sizeof(rdma)) == 0;
+    json_object_set_new(said, has_rdma ? "rdma" : "no_rdma", json_string(rdma));
+    send_line(said);
     g_free(why);
 }
 

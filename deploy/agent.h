@@ -16,7 +16,7 @@
  *  agent -> launcher  stored    node_build, or node_trouble (it does not start there), or
  *                               store_trouble (it cannot be kept there)
  *  launcher -> agent  listen    address, ports []
- *  agent -> launcher  listening port, or why
+ *  agent -> launcher  listening port, or why; rdma (the device there), or no_rdma (why not)
  *  launcher -> agent  reach     peers [{address, port}]
  *  agent -> launcher  reached   results [ms or text]
  *  launcher -> agent  start     node, wrap [], arguments [], environment [], folder, share, shares

@@ -130,13 +130,14 @@ static void change_folder(const char *wdir)
     }
 }
 
-static int run_on_hosts(struct dq_cluster *run, struct dq_launch *launch)
+static int run_on_hosts(struct dq_cluster *run, struct dq_launch *launch,
+                        struct dq_options *options)
 {
     static struct dq_rack rack;
 
     launch->rack = &rack;
     launch->folder = g_get_current_dir();
-    int status = dq_on_hosts(&rack, launch, run->signals);
+    int status = dq_on_hosts(&rack, launch, options, run->signals);
     if (status < 0) {
         status = dq_cluster_run(run);
     }
@@ -170,7 +171,8 @@ int main(int argc, char **argv)
     launch.node_binary = node_binary;
     make_secret(launch.secret);
     dq_cluster_prepare(&run, &launch);
-    int status = options.hosts.count > 0 ? run_on_hosts(&run, &launch) : dq_cluster_run(&run);
+    int status =
+        options.hosts.count > 0 ? run_on_hosts(&run, &launch, &options) : dq_cluster_run(&run);
     status = run.nodes > 0 ? report(&run, file, status) : status;
     dq_logs_close(run.failed);
     dq_cluster_free(&run);

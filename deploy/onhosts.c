@@ -100,10 +100,25 @@ static int tell(const struct dq_preflight *p, const struct dq_options *o, int re
     return result == 0 ? -1 : DQ_STATUS_FAULT;
 }
 
-int dq_on_hosts(struct dq_rack *rack, const struct dq_launch *launch, int signals)
+/* --transport auto */
+static void choose_transport(const struct dq_preflight *p, struct dq_options *o)
+{
+    const char *text;
+
+    if (o->auto_transport) {
+        bool rdma = dq_preflight_has_rdma(p, &text) && o->config.protect != DQ_PROTECT_ENCRYPT;
+        o->config.transport = rdma ? DQ_CARRIER_RDMA : DQ_CARRIER_TCP;
+        if (o->config.verbose > 0) {
+            dq_say("transport: %s (%s)", dq_config_transport_name(o->config.transport), text);
+        }
+    }
+}
+
+int dq_on_hosts(struct dq_rack *rack, const struct dq_launch *launch, struct dq_options *options,
+                int signals)
 {
     static struct dq_push_file launcher, node;
-    const struct dq_options *o = launch->options;
+    const struct dq_options *o = options;
     char *own = own_path(), *installed = installed_path(o, own);
     struct dq_preflight p = {
         .rack = rack,
@@ -112,6 +127,7 @@ int dq_on_hosts(struct dq_rack *rack, const struct dq_launch *launch, int signal
         .node_binary = o->node_binary,
         .interface = o->interface,
         .first_port = o->first_port,
+        .rdma = o->config.transport == DQ_CARRIER_RDMA,
         .signals = signals,
     };
 
@@ -128,6 +144,8 @@ int dq_on_hosts(struct dq_rack *rack, const struct dq_launch *launch, int signal
     int status = tell(&p, o, dq_preflight_run(&p));
     if (status >= 0) {
         end_rack(rack);
+    } else {
+        choose_transport(&p, options);
     }
     return status; /* own and installed live as long as the rack's way */
 }

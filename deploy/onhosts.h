@@ -13,9 +13,11 @@
 #include "deploy/rack.h"
 
 /*
- * Open the run's logs, and prepare the rack for a run of launch->options->hosts. -1: it is ready, its agents wait for nodes;
+ * Open the run's logs, and prepare the rack for a run of options->hosts; `options` are the launch's,
+ * and get their transport if that was left open. -1: it is ready, its agents wait for nodes;
  * else the exit status, everything has been said and has ended.
  */
-int dq_on_hosts(struct dq_rack *rack, const struct dq_launch *launch, int signals);
+int dq_on_hosts(struct dq_rack *rack, const struct dq_launch *launch, struct dq_options *options,
+                int signals);
 
 #endif

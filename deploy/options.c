@@ -571,6 +571,14 @@ static void make_absolute(const char **path)
     }
 }
 
+static void check_transport(const struct dq_options *out)
+{
+    if (out->config.transport == DQ_CARRIER_RDMA && out->config.protect == DQ_PROTECT_ENCRYPT) {
+        dq_say_die(DQ_STATUS_FAULT, "--encrypt: what goes over RDMA cannot be encrypted; use "
+                                    "--transport tcp");
+    }
+}
+
 static void check_program(const struct dq_options *out)
 {
     if (out->check) {
@@ -603,6 +611,7 @@ void dq_options_read(struct dq_options *options, int argc, char **argv)
     parse_environment(&p);
     parse_words(&p, argc, argv);
     check_program(options);
+    check_transport(options);
     set_host_nodes(&p);
     set_addresses(&p);
     set_ports(&p);

@@ -130,6 +130,7 @@ static void take_listening(struct dq_remote *r, const json_t *object)
     if (why) {
         add_trouble(r, g_strdup(why));
     }
+    json_object_update_missing(r->facts, (json_t *)object); /* rdma, no_rdma */
 }
 
 static void hear(struct dq_remote *r, const char *type, const json_t *object)
@@ -377,6 +378,19 @@ static void judge_reach(const struct dq_preflight *p, struct dq_remote *r)
     }
 }
 
+bool dq_preflight_has_rdma(const struct dq_preflight *p, const char **text)
+{
+    for (int i = 0; i < p->rack->count; i++) {
+        const struct dq_remote *r = &p->rack->remotes[i];
+        *text = fact(r, "rdma");
+        if (!**text) {
+            *text = fact(r, "no_rdma");
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool judge(const struct dq_preflight *p)
 {
     bool right = true;
@@ -386,6 +400,9 @@ static bool judge(const struct dq_preflight *p)
         if (r->facts && !r->gone) {
             judge_programs(p, r);
             judge_reach(p, r);
+            if (p->rdma && !*fact(r, "rdma")) {
+                add_trouble(r, g_strdup_printf("--transport rdma: %s", fact(r, "no_rdma")));
+            }
         }
         right = right && !r->gone && json_array_size(json_object_get(r->facts, "trouble")) == 0;
     }

@@ -24,6 +24,7 @@ struct dq_preflight {
     const struct dq_push_file *push; /* or send this one; or NULL */
     const char *interface;           /* or NULL */
     uint16_t first_port;             /* 0: any */
+    bool rdma;                       /* every host must have it */
     int signals;                     /* signalfd */
 };
 
@@ -32,6 +33,9 @@ struct dq_preflight {
  * all; else the signal that ended it. Nothing is said.
  */
 int dq_preflight_run(const struct dq_preflight *p);
+
+/* Does every address lie on an RDMA device? *text: the device of one, or why one does not. */
+bool dq_preflight_has_rdma(const struct dq_preflight *p, const char **text);
 
 /* What was found, one row a host; what is wrong, one line each: "dqemu: host NAME: ...". */
 void dq_preflight_table(const struct dq_preflight *p, FILE *out);

@@ -34,7 +34,9 @@ void dq_transport_choose(struct dq_options *options)
         return;
     }
     options->config.transport =
-        all_have_rdma(options, text, sizeof(text)) ? DQ_CARRIER_RDMA : DQ_CARRIER_TCP;
+        all_have_rdma(options, text, sizeof(text)) && options->config.protect != DQ_PROTECT_ENCRYPT
+            ? DQ_CARRIER_RDMA
+            : DQ_CARRIER_TCP;
     if (options->config.verbose > 0) {
         dq_say("transport: %s (%s)", dq_config_transport_name(options->config.transport), text);
     }

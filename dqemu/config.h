@@ -34,7 +34,7 @@ struct dq_config {
     char bind[64];                  /* numeric address to listen on */
     uint16_t port;                  /* 0: any */
     enum dq_protect protect;        /* of the connections between nodes */
-    enum dq_carrier transport; /* what messages travel over */
+    enum dq_carrier transport;      /* what messages travel over */
     enum dq_placement placement;
     int verbose; /* 0: faults only */
 #define X(name, unit, standard, least, most, reason)                                               \

@@ -90,6 +90,10 @@ DQEMU_NODE_BINARY='' unable "a node program that is missing there" n1 \
     'the node program dqemu-aarch64 is missing beside dqemu-launch; install it there, or use --push' \
     "${there[@]}" --prefix "$PWD/alone" --hosts n1
 
+refused "--encrypt over RDMA" '--encrypt: what goes over RDMA cannot be encrypted; use --transport tcp' \
+    --encrypt --transport rdma ./prog
+unable "RDMA where there is none" localhost '--transport rdma: *' --transport rdma --hosts localhost:2
+
 # ---- runs
 
 line() { # NODE NODES BIND PORT
@@ -103,6 +107,7 @@ expect "hosts that are elsewhere come on top" 0 "$(line 0 4 127.0.0.1 0)" '' \
     "${there[@]}" --hosts n1,n2:2 ./prog 0@start:config
 printf '# a rack\nlocalhost slots=2 # here\n\n n1\tslots=2 address=127.0.0.1\n' >hosts
 expect "--hostfile" 0 "$(line 0 4 127.0.0.1 0)" '' "${there[@]}" --hostfile hosts ./prog 0@start:config
+expect "--transport auto" 0 '' 'dqemu: transport: tcp (*' -v --transport auto --hosts localhost:2 ./prog
 expect "--display-map" 0 '' \
     'dqemu: node 0: host localhost, 127.0.0.1*node 1: host localhost, *node 2: host n1, *node 3: host n1, *' \
     "${there[@]}" --hostfile hosts --display-map ./prog

@@ -175,7 +175,9 @@ static G_GNUC_UNUSED struct tcp_node *tcp_node_new(int id, int nodes, const uint
     n->t = dq_transport_tcp.create(n->base, &cfg, &node_events, n);
     g_assert_nonnull(n->t);
     n->port = tcp_test_port;
-    g_assert_cmpint(dq_transport_tcp.listen(n->t, tcp_test_address ? tcp_test_address : TEST_ADDRESS, &n->port), ==, 0);
+    g_assert_cmpint(
+        dq_transport_tcp.listen(n->t, tcp_test_address ? tcp_test_address : TEST_ADDRESS, &n->port),
+        ==, 0);
     return n;
 }
 
