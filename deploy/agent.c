@@ -135,10 +135,9 @@ static void end_of_file(void)
     if (rc == 0) {
         dq_facts_add_node(stored, agent.node_path);
     } else {
-        char *text =
-            g_strdup_printf("cannot keep the node program in %s: %s; %s", agent.node_path,
-                            rc == -EBADMSG ? "it was altered on the way" : g_strerror(-rc),
-                            DQ_PUSH_REMEDY);
+        char *text = g_strdup_printf("cannot keep the node program in %s: %s; %s", agent.node_path,
+                                     rc == -EBADMSG ? "it was altered on the way" : g_strerror(-rc),
+                                     DQ_PUSH_REMEDY);
         json_object_set_new(stored, "store_trouble", json_string(text));
         g_free(text);
     }

@@ -302,9 +302,10 @@ static void add_memory(json_t *facts, int slots)
     json_object_set_new(facts, "memory_mb", json_integer(kb < 0 ? -1 : kb / 1024));
     json_object_set_new(facts, "maps", json_integer(maps));
     if (kb >= 0 && kb / 1024 < (gint64)NODE_MB * slots) {
-        add_trouble(facts, g_strdup_printf("%d MB of memory are free, too little for %d node%s; end "
-                                           "other programs there, or leave it out",
-                                           (int)(kb / 1024), slots, slots == 1 ? "" : "s"));
+        add_trouble(facts,
+                    g_strdup_printf("%d MB of memory are free, too little for %d node%s; end "
+                                    "other programs there, or leave it out",
+                                    (int)(kb / 1024), slots, slots == 1 ? "" : "s"));
     }
     if (maps >= 0 && maps < LEAST_MAPS) {
         add_trouble(facts, g_strdup_printf("vm.max_map_count is %d, too low for a program's memory "
