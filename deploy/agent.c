@@ -203,8 +203,8 @@ static struct child *find_child(const json_t *object)
     return NULL;
 }
 
-/* The words of a list, which the object keeps; the list is the caller's to g_free(). */
-static char **words_of(const json_t *object, const char *key)
+/* The words of a list, and one more or NULL, which all stay; the list is the caller's to g_free(). */
+static char **words_of(const json_t *object, const char *key, char *last)
 {
     json_t *list = json_object_get(object, key), *value;
     GPtrArray *words = g_ptr_array_new();
@@ -214,6 +214,9 @@ static char **words_of(const json_t *object, const char *key)
     {
         g_ptr_array_add(words, (char *)json_string_value(value));
     }
+    if (last) {
+        g_ptr_array_add(words, last);
+    }
     g_ptr_array_add(words, NULL);
     return (char **)g_ptr_array_free(words, FALSE);
 }
@@ -221,8 +224,10 @@ static char **words_of(const json_t *object, const char *key)
 static int spawn_child(struct child *c, const json_t *object)
 {
     int control[2], words[2];
-    char **wrap = words_of(object, "wrap"), **arguments = words_of(object, "arguments");
-    char **environment = words_of(object, "environment");
+    char **wrap = words_of(object, "wrap", NULL);
+    /* the emulator wants to open a program, though it loads none here: it gets a file that is there */
+    char **arguments = words_of(object, "arguments", agent.node_path);
+    char **environment = words_of(object, "environment", NULL);
     struct dq_spawn spawn = {.node = c->node,
                              .wrap = wrap[0] ? wrap : NULL,
                              .binary = agent.node_path,

@@ -25,6 +25,8 @@
  * sockets of a dying process first. On a loaded machine that takes some milliseconds. */
 #define SETTLE_MS 200
 #define SETTLE_HOSTS_MS 1000 /* through an agent and ssh as well */
+/* A node that is said to be lost, on a host that still talks, may have a word to say itself. */
+#define SETTLE_WORD_MS 3000
 /* Starting and loading a program, on a machine with many more nodes than processors. */
 #define START_MS 30000
 /* How long a guest may take after SIGTERM, and slaves for their last reports. */
@@ -229,24 +231,36 @@ static const struct dq_member *find_ended(const struct dq_cluster *run)
 }
 
 /*
- * 5: the first that came; but who has lost a peer leaves, and is lost by the others in turn, so
- * the loss of a node that has said nothing is believed before the loss of one that has.
+ * Who has lost a peer leaves, and is lost by the others in turn. So the loss of a node that has said
+ * nothing (0) is believed before that of one that has, and of these those who have lost each
+ * other (1).
  */
+static int doubt_of(const struct dq_cluster *run, const struct dq_member *m)
+{
+    const struct dq_member *lost = &run->members[m->lost_node];
+
+    if (!dq_member_explained(lost)) {
+        return 0;
+    }
+    return lost->lost_node == m->node ? 1 : 2;
+}
+
+/* 5: the first that came of those with the least doubt. */
 static const struct dq_member *find_witness(const struct dq_cluster *run)
 {
     const struct dq_member *found = NULL;
-    bool found_echo = false;
+    int found_doubt = 0;
 
     for (int i = 0; i < run->nodes; i++) {
         const struct dq_member *m = &run->members[i];
         if (m->lost_node < 0) {
             continue;
         }
-        bool echo = dq_member_explained(&run->members[m->lost_node]);
-        if (!found || echo < found_echo ||
-            (echo == found_echo && m->explained_at < found->explained_at)) {
+        int doubt = doubt_of(run, m);
+        if (!found || doubt < found_doubt ||
+            (doubt == found_doubt && m->explained_at < found->explained_at)) {
             found = m;
-            found_echo = echo;
+            found_doubt = doubt;
         }
     }
     return found;
@@ -280,6 +294,18 @@ static bool has_reports(const struct dq_cluster *run)
     return false;
 }
 
+/* The node that would be told as lost can still say why it left, or be told as lost with its host. */
+static bool awaits_word(const struct dq_cluster *run)
+{
+    const struct dq_member *witness = find_witness(run);
+
+    if (find_error(run) || find_ended(run) || !witness) {
+        return false;
+    }
+    const struct dq_member *lost = &run->members[witness->lost_node];
+    return lost->remote && !lost->ended && !dq_member_explained(lost);
+}
+
 static void judge(struct dq_cluster *run)
 {
     int64_t now = g_get_monotonic_time();
@@ -289,7 +315,8 @@ static void judge(struct dq_cluster *run)
     }
     if (run->settled == 0) {
         run->settled = now + (run->launch->rack ? SETTLE_HOSTS_MS : SETTLE_MS) * MS;
-    } else if (now >= run->settled) {
+    } else if (now >= run->settled + SETTLE_WORD_MS * MS ||
+               (now >= run->settled && !awaits_word(run))) {
         judge_reports(run);
     }
 }
@@ -586,7 +613,9 @@ static int next_due(const struct dq_cluster *run)
     } else {
         due = run->start_limit ? MIN(due, run->start_limit) : due;
         due = run->time_limit ? MIN(due, run->time_limit) : due;
-        due = run->settled ? MIN(due, run->settled) : due;
+        if (run->settled) {
+            due = MIN(due, now < run->settled ? run->settled : run->settled + SETTLE_WORD_MS * MS);
+        }
     }
     due = MIN(due, run->beat);
     if (due == INT64_MAX) {

@@ -13,7 +13,8 @@
  *   3. a node has reported an error: the first report is the fault.
  *   4. another node has ended with a status other than 0, or before the run began.
  *   5. a node has reported that it lost a peer.
- * 3 to 5 wait SETTLE_MS (SETTLE_HOSTS_MS) for something that is believed before them.
+ * 3 to 5 wait SETTLE_MS (SETTLE_HOSTS_MS) for something that is believed before them; 5 a little
+ * longer for a lost node on a host that still talks.
  *
  * One thread; signals arrive through a signalfd.
  *

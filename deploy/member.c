@@ -148,23 +148,25 @@ static json_t *environment_of(const struct dq_options *options)
     return list;
 }
 
-/* The program's own arguments are no business of other hosts: a node there loads no program. */
+/*
+ * The program's arguments are no business of other hosts, nor is its file, which they need not have:
+ * a node there loads no program. It has its name, for those who look at processes.
+ */
 static void start_remote(struct dq_member *m, const struct dq_launch *launch)
 {
     const struct dq_options *o = launch->options;
     const struct dq_host *host = m->remote->host;
-    char *program[] = {o->program[0], NULL};
-    struct dq_options there = *o;
+    char *program[] = {"-0", o->program[0], NULL};
+    json_t *arguments = words_of(o->emulator_slave), *name = words_of(program);
 
-    there.program = program;
-    char **arguments = dq_spawn_arguments(&there, m->node);
+    json_array_extend(arguments, name);
+    json_decref(name);
     char *folder = g_utf8_make_valid(launch->folder, -1);
     json_t *start = json_pack("{s:s, s:i, s:o, s:o, s:o, s:s, s:i, s:i}", "type", "start", "node",
-                              m->node, "wrap", words_of(o->wrap), "arguments", words_of(arguments),
+                              m->node, "wrap", words_of(o->wrap), "arguments", arguments,
                               "environment", environment_of(o), "folder", folder, "share",
                               m->node - host->first, "shares", o->bind_cores ? host->nodes : 0);
     g_free(folder);
-    g_free(arguments);
     dq_remote_send(m->remote, start);
     m->stage = DQ_STAGE_STARTED;
     send_config(m, launch);

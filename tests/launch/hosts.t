@@ -128,7 +128,9 @@ expect "the emulator's options reach nodes with agents, PROGRAM's arguments do n
     '*--dqemu-control=*
 -L
 /x
-./prog' --hosts localhost:2 -L /x -x 'FAKE_NODE_ACT=1@run:argv' ./prog secret
+-0
+./prog
+*/fake-node' --hosts localhost:2 -L /x -x 'FAKE_NODE_ACT=1@run:argv' ./prog secret
 expect "--wrap" 0 '' 'node-1' --wrap "sh -c 'test %n = 0 || echo node-%n >&2; exec \"\$@\"' wrap" \
     --hosts localhost:2 ./prog
 launch --hosts localhost:3 --stats=stats ./prog

@@ -151,7 +151,7 @@ type_run() { # BEFORE SECONDS
 }
 
 one_interrupt() {
-    type_run '' 300 && printf '\003' >&7 && await_shown 15 '^status=130$' &&
+    type_run '' 300 && printf '\003' >&7 && await_shown 15 '(^|C)status=130$' &&
         ! shows '^dqemu:'
 }
 

@@ -20,7 +20,7 @@ all="clock code compute io litmus memory processes signals split sync threads"
 read -ra groups <<<"${DQEMU_TEST_GROUPS:-$all}"
 read -ra encrypted <<<"${DQEMU_TEST_ENCRYPTED:-sync memory}"
 
-on_hosts=(env DQEMU_HOSTS=h1,h2,h3,h4 DQEMU_TEST_NODES=4 DQEMU_TEST_JOBS="$DQEMU_TEST_JOBS"
+on_hosts=(env DQEMU_HOSTS="h1,h2,h3,h4" DQEMU_TEST_NODES=4 DQEMU_TEST_JOBS="$DQEMU_TEST_JOBS"
     DQEMU_TIME_SCALE="$DQEMU_TIME_SCALE" DQEMU_TEST_GUESTS="${DQEMU_TEST_GUESTS:-}")
 
 sessions() { # K: so many commands came over ssh
@@ -56,7 +56,6 @@ run_groups() { # NAME WORD... -- GROUP...
             *) echo "$line" ;;
             esac
         done
-    ran=$points
     for k in 2 3 4; do
         before[k]=$(($(sessions "$k") - before[k]))
     done

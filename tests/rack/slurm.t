@@ -87,7 +87,10 @@ example() {
     grep -qx "$sum" job && grep -q '^dqemu: [0-9.]* s on 4 nodes$' job || { cat job; return 1; }
 }
 
-printf '#!/bin/bash\nexec dqemu-launch --contact 3 -- "$@"\n' >batch
+cat >batch <<'END'
+#!/bin/bash
+exec dqemu-launch --contact 3 -- "$@"
+END
 chmod +x batch
 
 busy_job() {
