@@ -28,7 +28,7 @@ static void *worker(void *arg)
     int fds[2], old;
     char byte;
     volatile unsigned long spin = 0;
-    intptr_t kind = (intptr_t)arg % 4;
+    volatile intptr_t kind = (intptr_t)arg % 4;
 
     CHECK(pipe(fds) == 0);
     if (kind == 1) {
