@@ -114,7 +114,7 @@ END
     await 10 grep -q up bend.out && busy 300 "$@" && kill -USR1 $bender || right=1
     join 15
     grep -q bent bend.out || { echo "nothing was altered"; right=1; }
-    is_fault 'node [0-2] \(host h[1-3], 10\.83\.0\.[1-3]\) was lost by node [0-2]: .*alter.*' || right=1
+    is_fault 'node [0-2] \(host h[1-3], 10\.83\.0\.[1-3]\) was lost by node [0-2]: its data was altered on the way.*' || right=1
     kill -TERM $bender
     wait $bender 2>/dev/null
     rack_fabric_ip link del q3 && rack_fabric_ip link set p3 master fabric || bail_out "h3 cannot be connected"
