@@ -57,7 +57,7 @@ refused "--ssh" '--ssh a "b: *' --ssh 'a "b' --hosts n1 ./prog
 refused "no ssh" '--ssh is empty; name an ssh client' --ssh '' --hosts n1 ./prog
 refused "--log-dir" 'cannot keep logs in */prog/x: Not a directory; name a folder with --log-dir' \
     --log-dir prog/x --hosts localhost:2 ./prog
-SLURM_JOB_ID=1 SLURM_JOB_NODELIST=n[1-2] refused "no scontrol" \
+SLURM_JOB_ID=1 SLURM_JOB_NODELIST="n[1-2]" refused "no scontrol" \
     'the allocation of Slurm: *scontrol*; name the hosts with --hosts' ./prog
 
 unable() { # NAME HOST LINE ARGUMENT...: the preflight ends it, with a table and one line
@@ -152,7 +152,7 @@ lost() { # NAME LINE ACT ARGUMENT...: one line, logs that it names
     [ "$(grep -c ^dqemu err)" = 1 ] || fail "one line for: $name" <err
     check "$name: its logs are there" test -s "$(sed -n 's/.*logs are in //p' err)/node-2.n1.log"
 }
-hosts=("${there[@]}" --hosts localhost:2,n1)
+hosts=("${there[@]}" --hosts "localhost:2,n1")
 lost "a node that dies" 'node 2 (host n1, 127.0.0.1) was lost: killed by signal 9 (host n1: last contact * ago); *' \
     '2@run:kill=9' "${hosts[@]}" ./prog 0@run:hang
 lost "a node that ends" 'node 2 (host n1, 127.0.0.1) was lost: ended with status 3; *' \

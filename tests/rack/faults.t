@@ -99,6 +99,28 @@ frozen() {
     nothing_left && return $right
 }
 
+# Somebody on the way to h3 who lets everything pass, and then alters one byte of it.
+altered() { # OPTION...
+    local bender right=0
+    rack_fabric_ip -batch - <<'END' || bail_out "h3 cannot be connected another way"
+link add q3 type veth peer name r3
+link set r3 master fabric up
+link set q3 up promisc on
+link set p3 nomaster
+link set p3 promisc on
+END
+    nsenter -t "$rack_fabric" -n /usr/bin/python3 "$TOP/tests/rack/bend.py" p3 q3 >bend.out &
+    bender=$!
+    await 10 grep -q up bend.out && busy 300 "$@" && kill -USR1 $bender || right=1
+    join 15
+    grep -q bent bend.out || { echo "nothing was altered"; right=1; }
+    is_fault 'node [0-2] \(host h[1-3], 10\.83\.0\.[1-3]\) was lost by node [0-2]: its data was altered on the way.*' || right=1
+    kill -TERM $bender
+    wait $bender 2>/dev/null
+    rack_fabric_ip link del q3 && rack_fabric_ip link set p3 master fabric || bail_out "h3 cannot be connected"
+    nothing_left && return $right
+}
+
 # Signals of the launcher itself.
 told() { # SIGNAL STATUS
     busy 300 || return
@@ -236,6 +258,8 @@ holds "a host that is powered off" powered_off
 holds "a host that is cut off" cut_off
 holds "two hosts that are cut off from each other" pair_cut
 holds "a host that freezes" frozen
+holds "a byte that is altered on the way" altered
+holds "the same with --encrypt" altered --encrypt
 holds "a launcher that is killed" told KILL 137
 holds "a launcher that is told to end" told TERM 143
 holds "a launcher that is hung up on" told HUP 129

@@ -27,16 +27,19 @@ MOMENTS=3000 # ms after the start of the launcher; an idle machine starts a run 
 victims() { # ROLE K
     case $1 in
     launcher) echo "$launcher" ;;
-    node0) rack_children node ;;
+    node0) of_launcher yes ;;
+    node) [ "$2" = 1 ] && of_launcher no || of_role node "$2" ;;
     *) of_role "$1" "$2" ;;
     esac
 }
 
 # Node 0 is the launcher's own child; the agent of h1 has the other one.
-rack_children() { # ROLE
-    local pid
-    for pid in $(of_role "$1" 1); do
-        [ "$(awk '/^PPid:/ { print $2 }' "/proc/$pid/status" 2>/dev/null)" != "$launcher" ] || echo "$pid"
+of_launcher() { # yes|no: the nodes of h1 that are its children, or those that are not
+    local pid is
+    for pid in $(of_role node 1); do
+        is=no
+        [ "$(awk '/^PPid:/ { print $2 }' "/proc/$pid/status" 2>/dev/null)" != "$launcher" ] || is=yes
+        [ "$is" != "$1" ] || echo "$pid"
     done
 }
 

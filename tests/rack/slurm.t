@@ -87,11 +87,11 @@ example() {
     grep -qx "$sum" job && grep -q '^dqemu: [0-9.]* s on 4 nodes$' job || { cat job; return 1; }
 }
 
-cat >batch <<'END'
+cat >busy.job <<'END'
 #!/bin/bash
 exec dqemu-launch --contact 3 -- "$@"
 END
-chmod +x batch
+chmod +x busy.job
 
 busy_job() {
     submit -N 3 /root/batch "$GUESTS/busy" 300 || return
@@ -131,7 +131,7 @@ host_dies() {
 
 rack_up 4
 rack_slurm_up
-rack_put 1 batch /root/batch
+rack_put 1 busy.job /root/batch
 holds "salloc: the hosts of the allocation, one node each" allocated "h1=1 h2=2 h3=3" -N 3
 holds "as many nodes as tasks were asked for" allocated "h1=1 h1=1 h2=2 h2=2" -N 2 --ntasks-per-node=2
 holds "a launcher outside the allocation comes on top" allocated "h1=1 h3=3 h4=4" -N 2 -w h3,h4
