@@ -32,6 +32,7 @@ GUEST_ONLY_segv := $(GUEST_ONLY_map_visible)
 GUEST_ONLY_sigbus := $(GUEST_ONLY_map_visible)
 # the host's kernel keeps words in its own byte order: no big-endian guest can have these in QEMU
 GUEST_ONLY_futex_raw := aarch64 arm riscv64 x86_64#       FUTEX_WAKE_OP
+GUEST_ONLY_split_futex := aarch64 arm riscv64 x86_64#     the same
 GUEST_ONLY_pi_mutex := aarch64 arm riscv64 x86_64#        priority inheritance
 GUEST_ONLY_split_stacks := aarch64 arm riscv64 x86_64#    its small stacks have no room for these frames
 GUEST_ONLY_tagged := aarch64#           allocation tags
