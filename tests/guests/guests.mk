@@ -25,6 +25,16 @@ GUEST_PIE := $(shell grep -l '^/\* cflags:.* -static-pie' $(GUEST_SOURCES))
 # Guests that only some instruction sets have, and why.
 GUEST_ONLY_split_high := aarch64 riscv64 s390x x86_64#    addresses of more than 32 bits
 GUEST_ONLY_private_file_sparse := aarch64 riscv64 s390x x86_64#  maps more than 32 bits have room for
+# s390x tells the page of a fault only, not the address in it
+GUEST_ONLY_map_visible := aarch64 arm riscv64 x86_64
+GUEST_ONLY_private_file_end := $(GUEST_ONLY_map_visible)
+GUEST_ONLY_segv := $(GUEST_ONLY_map_visible)
+GUEST_ONLY_sigbus := $(GUEST_ONLY_map_visible)
+# the host's kernel keeps words in its own byte order: no big-endian guest can have these in QEMU
+GUEST_ONLY_futex_raw := aarch64 arm riscv64 x86_64#       FUTEX_WAKE_OP
+GUEST_ONLY_split_futex := aarch64 arm riscv64 x86_64#     the same
+GUEST_ONLY_pi_mutex := aarch64 arm riscv64 x86_64#        priority inheritance
+GUEST_ONLY_split_stacks := aarch64 arm riscv64 x86_64#    its small stacks have no room for these frames
 GUEST_ONLY_tagged := aarch64#           allocation tags
 GUEST_ONLY_split_sve := aarch64#        vectors of variable length
 GUEST_ONLY_split_bulk := aarch64#       instructions that clear and copy memory

@@ -42,6 +42,11 @@ void udf_here(void);
 #define TRAP_CODE SI_KERNEL /* and no address */
 #define TRAP_ADDRESS NULL
 #endif
+#ifdef __s390x__
+#define FAULT_ADDRESS(at) ((void *)((uintptr_t)(at) & -GUEST_PAGE)) /* no more is told */
+#else
+#define FAULT_ADDRESS(at) (at)
+#endif
 #ifndef BEFORE
 #define BEFORE
 #endif
@@ -102,7 +107,7 @@ static void *worker(void *arg)
             *(volatile int *)nowhere = 1;
             guest_fail(__FILE__, __LINE__, "store");
         }
-        expect(SIGSEGV, SEGV_MAPERR, nowhere);
+        expect(SIGSEGV, SEGV_MAPERR, FAULT_ADDRESS(nowhere));
     }
     CHECK(pthread_sigmask(SIG_BLOCK, NULL, &set) == 0);
     CHECK(sigismember(&set, SIGUSR1) && !sigismember(&set, SIGILL) && !sigismember(&set, SIGSEGV));
