@@ -26,8 +26,8 @@
 static void set_address(struct dq_member *m, const char *address)
 {
     g_strlcpy(m->address, address, sizeof(m->address));
-    if (m->remote) {
-        g_snprintf(m->place, sizeof(m->place), "host %s, %s", m->remote->host->name, address);
+    if (m->host) {
+        g_snprintf(m->place, sizeof(m->place), "host %s, %s", m->host, address);
     } else {
         g_strlcpy(m->place, address, sizeof(m->place));
     }
@@ -40,6 +40,9 @@ void dq_member_init(struct dq_member *m, int node, const struct dq_launch *launc
     *m = (struct dq_member){.node = node, .nodes = options->nodes, .fd = -1, .lost_node = -1};
     m->input = g_string_new(NULL);
     m->verbose = options->config.verbose;
+    if (launch->rack) {
+        m->host = dq_rack_of(launch->rack, node)->host->name;
+    }
     if (launch->rack && node > 0) {
         m->remote = dq_rack_of(launch->rack, node);
     }

@@ -32,6 +32,7 @@ struct dq_member {
     int node, nodes;
     enum dq_stage stage;
     struct dq_remote *remote; /* whose agent runs it; NULL: it is our child */
+    const char *host;         /* the name of its host; NULL: there are none */
     pid_t pid;                /* on its host; 0 before the start */
     int fd;                   /* control channel; -1: none, or closed, or the agent has it */
     struct _GString *input;

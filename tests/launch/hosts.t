@@ -191,9 +191,13 @@ check "a launcher that is killed" test $status = 137
 check_none_left $mark >left
 check "leaves nothing" test ! -s left
 
+taken() { # SIGINT is not pending: a second one before that would be the same one
+    [ $((0x$(awk '/^ShdPnd:/ { print $2 }' "/proc/$pid/status") & 2)) = 0 ]
+}
 launch_background "${hosts[@]}" ./prog 0@run:ignore=2 0@run:say=runs 0@run:deaf
 await 10 test -s out
 kill -INT "$pid"
+await 10 taken
 kill -INT "$pid"
 join_background 10
 check "the second Ctrl-C ends it" test $status = 130
