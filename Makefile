@@ -191,19 +191,25 @@ ORDER := unit lint wire fuzz sim model pager launch
 LATE := e2e litmus real faults rack bench
 T_FILES = $(UNIT:%=$(B)/tests/unit/%.t) $(wildcard $(ORDER:%=tests/%/*.t)) \
           $(filter-out $(B)/tests/unit/%,$(UNIT_T)) \
-          $(filter-out $(foreach d,$(ORDER) $(LATE),tests/$d/%),$(sort $(wildcard tests/*/*.t))) \
+          $(filter-out $(foreach d,$(ORDER) $(LATE) rdma,tests/$d/%),$(sort $(wildcard tests/*/*.t))) \
           $(wildcard $(LATE:%=tests/%/*.t))
+# Virtual machines under software emulation take ten minutes by themselves: make test-rdma.
+RDMA_T := $(wildcard tests/rdma/*.t)
 # make test T=PATTERN: those whose path matches (grep -E)
 SELECTED = $(if $(T),$(shell printf '%s\n' $(T_FILES) | grep -E -- '$(T)'),$(T_FILES))
 PROVE = prove --timer $(PROVE_FLAGS)
 
-.PHONY: test test-built check-quick test-programs
+.PHONY: test test-built test-rdma check-quick test-programs
 test:
 	@.ci/packages install test
 	@$(MAKE) test-built
 test-programs: $(TEST_PROGRAMS)
 test-built: all $(TEST_PROGRAMS) $(UNIT_T) guests bench-guests
 	@$(if $(SELECTED),$(PROVE) $(SELECTED),echo "no test matches $(T)"; exit 1)
+test-rdma:
+	@.ci/packages install rdma
+	@$(MAKE) all $(TEST_PROGRAMS) guests
+	@$(PROVE) $(RDMA_T)
 # without QEMU and guests: our own code's tests
 check-quick: $(B)/dqemu-launch $(TEST_PROGRAMS) $(UNIT_T)
 	@$(PROVE) $(filter $(ORDER:%=tests/%/%) $(UNIT_T),$(T_FILES))
@@ -262,6 +268,7 @@ help:
 	@echo 'make              build the launcher, the nodes and a plain QEMU to compare with'
 	@echo 'make run          a real program on a local cluster (installs packages if needed)'
 	@echo 'make test         all tests (installs packages if needed); T=PATTERN selects'
+	@echo 'make test-rdma    RDMA between virtual machines, ten minutes'
 	@echo 'make check-quick  the tests of our own code, without QEMU'
 	@echo 'make bench        compare with raw sockets and plain QEMU, 15 minutes; bench-quick: 2'
 	@echo 'make bench-kernels  speed-up curves of programs like PARSEC, an hour; BENCH=--quick'
