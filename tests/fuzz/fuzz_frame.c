@@ -135,7 +135,7 @@ static void feed_link(const uint8_t *data, size_t size, unsigned piece)
     int fd[2];
 
     must(t && socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fd) == 0, "no socket");
-    dq_tcp_link_up(&t->links[1], fd[0], NULL);
+    dq_tcp_link_up(&dq_tcp_of(t)->links[1], fd[0], NULL);
     for (size_t at = 0; at < size && !r.ended;) {
         size_t n = MIN(size - at, piece);
         ssize_t sent = send(fd[1], data + at, n, MSG_NOSIGNAL);
