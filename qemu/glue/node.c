@@ -276,6 +276,7 @@ void dq_main_args(int *argc, char **argv)
         dq_stat_add(threads, 1); /* the main thread */
     }
     if (dq_config.nodes == 1) {
+        dq_node_open(&dq_config, &ops, NULL); /* opens nothing, and cannot fail */
         return;
     }
     reserved_va = GUEST_SPACE - 1;
