@@ -83,10 +83,11 @@ inside() { # COMMAND...
             DEBIAN_FRONTEND=noninteractive "$@"' "$root" "$@" </dev/null
 }
 
-# All there is, but for what dpkg and apt note down.
+# All there is, but for what dpkg and apt note down, and the group that libibverbs1 makes and keeps.
 everything() {
     (cd "$root" && find . -xdev \( -path ./var/lib/dpkg -o -path ./var/lib/apt -o -path ./var/cache \
-        -o -path ./var/log -o -path ./etc/ld.so.cache \) -prune -o -printf '%p %y %m %s %l\n') | sed -E 's/ d ([0-9]+) [0-9]+/ d \1/' | sort
+        -o -path ./var/log -o -path ./etc/ld.so.cache -o -path './etc/group*' \
+        -o -path './etc/gshadow*' -o -path ./run/adduser \) -prune -o -printf '%p %y %m %s %l\n') | sed -E 's/ d ([0-9]+) [0-9]+/ d \1/' | sort
 }
 
 judge "apt has a list of packages" inside apt-get -qq update
