@@ -30,6 +30,7 @@ static OWN_PAGE struct {
 static OWN_PAGE ucontext_t thread_context[SPLIT_HALF], small_context[SPLIT_HALF];
 static OWN_PAGE pthread_t threads[SPLIT_THREADS];
 static OWN_PAGE atomic_int handled[SPLIT_HALF], sent[SPLIT_HALF];
+static OWN_PAGE atomic_int ready;
 static __thread int my_index;
 
 static bool within(const void *p, const void *stack, size_t size)
@@ -96,6 +97,11 @@ static void *runs(int me)
 
     my_index = me;
     CHECK(sigaltstack(&set, NULL) == 0);
+    /* A signal must not come to a thread that has no alternate stack yet. */
+    atomic_fetch_add(&ready, 1);
+    while (atomic_load(&ready) != SPLIT_HALF) {
+        sched_yield();
+    }
     split_warm(&page.small[me].count[me]);
     for (int i = 1; i <= ROUNDS; i++) {
         run_on_small(me);
