@@ -31,9 +31,7 @@
 #define START_MS 30000
 /* How long a guest may take after SIGTERM, and slaves for their last reports. */
 #define GRACE_MS 1000
-#define GRACE_NODE_MS 50 /* and for each node: many share the processors */
-/* What agents take to end what they have, and the way there and back. */
-#define AGENTS_MS 2000
+#define GRACE_NODE_MS 50         /* and for each node: many share the processors */
 #define SECOND_INTERRUPT_MS 5000 /* as mpirun's */
 /* A process that does not die of SIGKILL is stuck in the kernel: nothing more can be done. */
 #define STUCK_MS 1000
@@ -545,7 +543,7 @@ static void end_all(struct dq_cluster *run, int64_t now)
             dq_rack_bye(rack);
         }
     }
-    if (!rack || dq_rack_is_over(rack) || now >= run->kill_at + AGENTS_MS * MS) {
+    if (!rack || dq_rack_is_over(rack) || now >= run->kill_at + DQ_RACK_END_MS * MS) {
         run->left = run->failed ? dq_family_kill() : 0;
         if (rack) {
             dq_rack_kill(rack);
@@ -591,7 +589,7 @@ static bool all_ended(const struct dq_cluster *run)
 
 static int64_t stuck_at(const struct dq_cluster *run)
 {
-    return run->kill_at + (STUCK_MS + (run->launch->rack ? AGENTS_MS : 0)) * MS;
+    return run->kill_at + (STUCK_MS + (run->launch->rack ? DQ_RACK_END_MS : 0)) * MS;
 }
 
 static bool is_over(struct dq_cluster *run)
@@ -613,8 +611,8 @@ static int next_due(const struct dq_cluster *run)
 
     if (run->decided) {
         due = now < run->kill_at ? run->kill_at : stuck_at(run);
-        if (run->launch->rack && now >= run->kill_at && now < run->kill_at + AGENTS_MS * MS) {
-            due = run->kill_at + AGENTS_MS * MS;
+        if (run->launch->rack && now >= run->kill_at && now < run->kill_at + DQ_RACK_END_MS * MS) {
+            due = run->kill_at + DQ_RACK_END_MS * MS;
         }
     } else {
         due = run->start_limit ? MIN(due, run->start_limit) : due;

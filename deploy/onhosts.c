@@ -16,8 +16,6 @@
 #include "deploy/say.h"
 
 #define MS G_GINT64_CONSTANT(1000)
-/* What agents take to end, and the way there and back. */
-#define AGENTS_MS 2000
 
 static char *own_path(void)
 {
@@ -62,7 +60,7 @@ static void open_logs(const char *dir)
 /* Everything that was started ends: asked first, then killed. */
 static void end_rack(struct dq_rack *rack)
 {
-    int64_t limit = g_get_monotonic_time() + AGENTS_MS * MS;
+    int64_t limit = g_get_monotonic_time() + DQ_RACK_END_MS * MS;
     int status;
     pid_t pid;
 

@@ -21,6 +21,9 @@ struct dq_rack {
     int contact_ms; /* an agent that is silent for so long is lost */
 };
 
+/* What agents take to end what they have, and the way there and back, in milliseconds. */
+#define DQ_RACK_END_MS 2000
+
 #define DQ_RACK_FDS (DQ_REMOTE_FDS * (DQ_MAX_NODES + 1))
 
 /* Before anything is started; `hosts` must live on. */
