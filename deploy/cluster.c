@@ -228,12 +228,6 @@ static const struct dq_member *find_ended(const struct dq_cluster *run)
     return NULL;
 }
 
-/* What a peer that leaves looks like (proto/tcp_link.c). */
-static bool is_farewell(const char *why)
-{
-    return g_str_has_prefix(why, "connection closed") || strcmp(why, "connection reset") == 0;
-}
-
 /*
  * Who has lost a peer leaves, and is lost by the others in turn. So the loss of a node that has said
  * nothing (0) is believed before that of one that has, and of these those who have lost each
@@ -246,7 +240,7 @@ static int doubt_of(const struct dq_cluster *run, const struct dq_member *m)
     if (!dq_member_explained(lost)) {
         return 0;
     }
-    return lost->lost_node == m->node && !is_farewell(m->lost_why) ? 1 : 2;
+    return lost->lost_node == m->node && !m->lost_left ? 1 : 2;
 }
 
 /* 5: the first that came of those with the least doubt. */

@@ -252,14 +252,16 @@ static void hear_error(struct dq_member *m, int status, const char *text, int64_
 static bool hear_lost(struct dq_member *m, const json_t *object, const char *text)
 {
     json_t *node = json_object_get(object, "node");
+    json_t *left = json_object_get(object, "left");
     json_int_t lost = json_integer_value(node);
 
-    if (!json_is_integer(node) || lost < 0 || lost >= m->nodes || lost == m->node) {
+    if (!json_is_integer(node) || !json_is_boolean(left) || lost < 0 || lost >= m->nodes || lost == m->node) {
         return false;
     }
     if (!dq_member_explained(m)) {
         m->explained_at = time_of(m, object);
         m->lost_node = (int)lost;
+        m->lost_left = json_is_true(left);
         m->lost_why = g_strdup(text);
     }
     return true;

@@ -51,6 +51,7 @@ struct dq_member {
     int status;           /* of an error; 0: none */
     char *text;
     int lost_node; /* the peer it lost; -1: none */
+    bool lost_left; /* a peer that leaves looks the same */
     char *lost_why;
     bool counted;
     uint64_t counts[DQ_STAT_COUNT];

@@ -443,10 +443,12 @@ void dq_control_error(int status, const char *format, ...)
     g_free(text);
 }
 
-void dq_control_lost(int node, const char *why)
+void dq_control_lost(int node, bool left, const char *why)
 {
     char *text = g_strdup_printf("node %d was lost: %s", node, why);
-    report_end(json_pack("{s:s, s:i, s:s}", "type", "lost", "node", node, "text", why), text);
+    report_end(json_pack("{s:s, s:i, s:b, s:s}", "type", "lost", "node", node, "left", left, "text",
+                         why),
+               text);
     g_free(text);
 }
 

@@ -17,7 +17,8 @@
  *  node -> launcher  memory    areas [[start, end, offset, name]]: what lies where in the guest's
  *                              memory, in bytes; node 0 only; such lines add up
  *  node -> launcher  error     status, text, at: the run is over; the first one is shown
- *  node -> launcher  lost      node, text, at: that peer is gone, the run is over
+ *  node -> launcher  lost      node, left (true: as a peer that leaves looks), text, at: that peer
+ *                              is gone, the run is over
  *  node -> launcher  log       text, shown on stderr if the user asked for more words
  *
  * "at" is the time of the report in monotonic microseconds: one fault makes several nodes
@@ -34,6 +35,7 @@
 #ifndef DQ_CONTROL_H
 #define DQ_CONTROL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -85,11 +87,12 @@ void dq_control_memory(const struct dq_control_area *areas, size_t n);
 void dq_control_error(int status, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /*
- * The connection to peer `node` is lost, which ends the run; `why` is one clause. The launcher,
+ * The connection to peer `node` is lost, which ends the run; `why` is one clause, and `left` says
+ * that a peer that leaves looks the same (the transport's lost(), not broken()). The launcher,
  * which sees how that process ended, tells the user. The caller then ends its process with
  * status 125. As dq_control_error() otherwise.
  */
-void dq_control_lost(int node, const char *why);
+void dq_control_lost(int node, bool left, const char *why);
 
 /* A line for the verbose log. Costs nothing unless the user asked. */
 void dq_control_log(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -262,7 +262,7 @@ static void peer_closed(int peer, const char *why)
         _exit(0);
     }
     if (node.self == 0 && !__atomic_load_n(&node.ending, __ATOMIC_ACQUIRE)) {
-        dq_control_lost(peer, why);
+        dq_control_lost(peer, true, why);
         _exit(125);
     }
 }
@@ -292,7 +292,7 @@ static void on_broken(void *ctx, int peer, const char *why)
         return;
     }
     count_traffic();
-    dq_control_lost(peer, why);
+    dq_control_lost(peer, false, why);
     _exit(125);
 }
 

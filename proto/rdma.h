@@ -6,6 +6,7 @@
  *     rdma_join.c    listening, dialling, the handshake: until a peer is proved
  *     rdma_link.c    one proved peer: packets out, packets in, its loss
  *     rdma_poll.c    what the device has done: completions, and who they belong to
+ *     rdma_contact.c which peers' machines still answer
  *     rdma_why.c     errors in words
  *     rdma_probe.c   has this machine a device for an address?
  *
@@ -68,6 +69,8 @@ static_assert(sizeof(struct dq_hello) <= DQ_RDMA_CONTROL_BYTES, "a handshake's s
 #define DQ_RDMA_EXTRA (DQ_CREDIT_RETURNS + 4)
 /* Connections that are not proved, beside as many as there are peers. */
 #define DQ_RDMA_STRANGERS 32u
+/* What is not acknowledged the device sends again by itself, so often. Soft-RoCE takes 7 for ever. */
+#define DQ_RDMA_RETRIES 7
 
 struct event;
 
@@ -102,8 +105,8 @@ struct dq_rdma_conn {
     uint32_t flagged;  /* `posted` when a completion was last asked for */
     unsigned controls; /* messages under way that are no packets */
     unsigned control_next;
-    uint32_t seen_in; /* since the last probe, anything from the peer's device? */
-    bool probing;     /* a probe is under way */
+    uint32_t seen_in; /* rdma_contact.c: signs of the peer's device since the last tick; */
+    unsigned silent;  /* ticks without any, although one was due */
     bool closed;      /* by the other end: what fails from now on is no news */
     bool failed;      /* `status` is why the queue has failed, told when all else is read */
     enum ibv_wc_status status;
@@ -166,7 +169,7 @@ struct dq_rdma {
     struct ibv_srq *srq; /* NULL: each connection has its own buffers */
     struct event *cq_event;
     struct event *async_event;
-    struct event *probe_timer;
+    struct event *tick; /* NULL: contact_ms is 0, or nobody is there to watch */
     bool iwarp;
     uint32_t room;  /* packets of each peer */
     uint32_t sends; /* work requests of each connection */
@@ -228,7 +231,10 @@ void dq_rdma_conn_free(struct dq_rdma_conn *c);
  * too much of the kind is under way; or the device refuses, which it tells by a completion.
  */
 bool dq_rdma_conn_control(struct dq_rdma_conn *c, const void *bytes, size_t length);
-/* The same for a probe: an empty write, which the peer's device answers by itself. */
+/*
+ * The same for a probe: an empty write, which the peer's device answers by itself; an empty read
+ * under iWARP, where a write is complete before it has arrived.
+ */
 bool dq_rdma_conn_probe(struct dq_rdma_conn *c);
 void dq_rdma_join_close(struct dq_rdma *r);
 
@@ -246,6 +252,14 @@ void dq_rdma_poll_leaving(struct dq_rdma *r, const struct ibv_wc *wc);
 /* libevent: the device has done something. */
 void dq_rdma_poll_event(int fd, short what, void *rdma);
 
+/* ---- rdma_contact.c */
+
+/* For a connection that is not yet made: the device's patience, to suit contact_ms. */
+void dq_rdma_contact_tune(const struct dq_rdma *r, struct rdma_cm_id *id);
+/* Begins and ends to watch the links; on the loop. Ending twice is no error. */
+void dq_rdma_contact_start(struct dq_rdma *r);
+void dq_rdma_contact_stop(struct dq_rdma *r);
+
 /* ---- rdma_link.c */
 
 void dq_rdma_link_init(struct dq_rdma_link *l, struct dq_rdma *r, int node);
@@ -261,11 +275,11 @@ void dq_rdma_link_received(struct dq_rdma_link *l, const uint8_t *bytes, size_t 
 void dq_rdma_link_landed(struct dq_rdma_link *l, uint64_t place);
 /* On the loop: returns credits if they are due. False: to be tried again. */
 bool dq_rdma_link_return(struct dq_rdma_link *l);
-/* On the loop: is the peer's device still there? Every few seconds. */
-void dq_rdma_link_probe(struct dq_rdma_link *l);
 /* What send could not do itself, on whatever thread. */
 void dq_rdma_link_called(struct dq_rdma_link *l);
+/* As the transport's lost() and broken(); nothing if that was told before. */
 void dq_rdma_link_lost(struct dq_rdma_link *l, const char *why);
+void dq_rdma_link_broken(struct dq_rdma_link *l, const char *why);
 /* Offers the network what is queued; true: something is under way that a wait may see off. */
 bool dq_rdma_link_last_words(struct dq_rdma_link *l);
 void dq_rdma_link_close(struct dq_rdma_link *l);

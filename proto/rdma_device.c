@@ -26,9 +26,6 @@
 /* To send without a copy by the device: all messages without trailing bytes but the longest. */
 #define INLINE_BYTES 256u
 
-/* An idle peer is looked after this often; the device tries for some seconds more. */
-static const struct timeval probe_pause = {5, 0};
-
 /* ---- sizes */
 
 static unsigned buffers_of(const struct dq_rdma *r, uint32_t room, bool own)
@@ -236,8 +233,8 @@ void dq_rdma_device_gone(struct dq_rdma *r, const char *how)
     if (r->async_event) {
         event_del(r->async_event);
         event_del(r->cq_event);
-        event_del(r->probe_timer);
     }
+    dq_rdma_contact_stop(r);
 }
 
 static void queue_broken(struct dq_rdma *r, struct ibv_qp *qp)
@@ -295,16 +292,6 @@ static void on_async(evutil_socket_t fd, short what, void *arg)
     }
 }
 
-static void on_probe(evutil_socket_t fd, short what, void *arg)
-{
-    struct dq_rdma *r = arg;
-
-    (void)fd, (void)what;
-    for (int i = 0; i < r->common.cfg.nodes; i++) {
-        dq_rdma_link_probe(&r->links[i]);
-    }
-}
-
 /* ---- opening, closing */
 
 static int open_queues(struct dq_rdma *r, bool own)
@@ -354,8 +341,7 @@ static int watch_device(struct dq_rdma *r)
     r->async_event =
         event_new(r->common.base, r->verbs->async_fd, EV_READ | EV_PERSIST, on_async, r);
     event_add(r->async_event, NULL);
-    r->probe_timer = event_new(r->common.base, -1, EV_PERSIST, on_probe, r);
-    event_add(r->probe_timer, &probe_pause);
+    dq_rdma_contact_start(r);
     return 0;
 }
 
@@ -404,8 +390,8 @@ void dq_rdma_device_close(struct dq_rdma *r)
     if (r->async_event) {
         event_free(r->cq_event);
         event_free(r->async_event);
-        event_free(r->probe_timer);
     }
+    dq_rdma_contact_stop(r);
     close_queues(r);
     for (int i = 0; i < r->common.cfg.nodes; i++) {
         if (r->links[i].landing_mr) {

@@ -18,10 +18,9 @@
 
 /* Events of the connection manager in one turn of the loop. */
 #define EVENT_ROUNDS 16
-/* The hardware tries again by itself, this often; 7: without end. */
-#define RETRIES 7
+/* If the peer has no buffer the hardware tries again without end, */
 #define RETRIES_NO_BUFFER 7
-/* ... after 0.64 ms, as the standard counts it, if the peer has no buffer. */
+/* ... after 0.64 ms, as the standard counts it. */
 #define NO_BUFFER_PAUSE 12
 /* How long a refused peer's last words may take. */
 static const struct timeval leave_limit = {1, 0};
@@ -125,12 +124,16 @@ bool dq_rdma_conn_control(struct dq_rdma_conn *c, const void *bytes, size_t leng
 
 bool dq_rdma_conn_probe(struct dq_rdma_conn *c)
 {
+    struct dq_rdma *r = c->r;
+    struct ibv_sge nothing = {.addr = (uintptr_t)r->memory, .lkey = r->mr->lkey};
     struct ibv_send_wr *bad, wr = {
-                                 .opcode = IBV_WR_RDMA_WRITE,
+                                 .sg_list = &nothing,
+                                 .num_sge = 1,
+                                 .opcode = r->iwarp ? IBV_WR_RDMA_READ : IBV_WR_RDMA_WRITE,
                                  .send_flags = IBV_SEND_SIGNALED,
                              };
 
-    if (c->controls >= DQ_RDMA_CONTROL || c->r->gone) {
+    if (c->controls >= DQ_RDMA_CONTROL || r->gone) {
         return false;
     }
     wr.wr.rdma.remote_addr = c->link->peer_address;
@@ -370,7 +373,7 @@ static struct rdma_conn_param connection_parameters(void)
     return (struct rdma_conn_param){
         .responder_resources = 1,
         .initiator_depth = 1,
-        .retry_count = RETRIES,
+        .retry_count = DQ_RDMA_RETRIES,
         .rnr_retry_count = RETRIES_NO_BUFFER,
     };
 }
@@ -379,6 +382,7 @@ static void routed(struct dq_rdma_conn *c)
 {
     struct rdma_conn_param p = connection_parameters();
 
+    dq_rdma_contact_tune(c->r, c->id);
     if (dq_rdma_device_connect(c->r, c) || rdma_connect(c->id, &p)) {
         failed_at_once(c, errno);
     }
@@ -413,6 +417,7 @@ static void called(struct dq_rdma *r, struct rdma_cm_id *id)
         rdma_destroy_id(id);
         return;
     }
+    dq_rdma_contact_tune(r, id);
     if (id->verbs != r->verbs) {
         dq_rdma_join_failed(c, "it came over another RDMA device");
     } else if (dq_rdma_device_connect(r, c) || rdma_accept(id, &p)) {

@@ -307,7 +307,6 @@ void dq_rdma_link_complete(struct dq_rdma_link *l, uint32_t done, bool control)
     before = MIN(l->complete_count, l->credited_count);
     l->conn->done = done;
     l->conn->controls -= control;
-    l->conn->probing &= !control;
     while (l->complete_count < l->sent_count &&
            (int32_t)(l->sent[l->complete_count % l->r->sends].posted - done) <= 0) {
         l->complete_count++;
@@ -340,23 +339,11 @@ bool dq_rdma_link_return(struct dq_rdma_link *l)
     return done;
 }
 
-void dq_rdma_link_probe(struct dq_rdma_link *l)
-{
-    pthread_mutex_lock(&l->lock);
-    if (l->state == DQ_RDMA_UP && !l->conn->probing) {
-        if (l->conn->seen_in == 0) {
-            l->conn->probing = dq_rdma_conn_probe(l->conn);
-        }
-        l->conn->seen_in = 0;
-    }
-    pthread_mutex_unlock(&l->lock);
-}
-
 /* ---- in */
 
 static void malformed(struct dq_rdma_link *l)
 {
-    dq_rdma_link_lost(l, "sent a malformed packet");
+    dq_rdma_link_broken(l, "sent a malformed packet");
 }
 
 static void malformed_message(struct dq_rdma_link *l, const struct dq_frame *f)
@@ -365,7 +352,7 @@ static void malformed_message(struct dq_rdma_link *l, const struct dq_frame *f)
 
     snprintf(why, sizeof(why), "sent a malformed message (type %u, %u bytes)", (unsigned)f->type,
              (unsigned)f->length);
-    dq_rdma_link_lost(l, why);
+    dq_rdma_link_broken(l, why);
 }
 
 static void deliver(struct dq_rdma_link *l, const struct dq_frame *f, const uint8_t *body)
@@ -558,7 +545,8 @@ static void release(struct dq_rdma_link *l)
     g_clear_pointer(&l->part, g_free);
 }
 
-void dq_rdma_link_lost(struct dq_rdma_link *l, const char *why)
+/* A release frees the connection, and `why` may be of it. */
+static void lose(struct dq_rdma_link *l, dq_transport_loss *tell, const char *why)
 {
     char text[384];
 
@@ -567,7 +555,17 @@ void dq_rdma_link_lost(struct dq_rdma_link *l, const char *why)
     }
     g_strlcpy(text, why, sizeof(text));
     release(l);
-    dq_transport_lost(&l->r->common, l->node, text);
+    tell(&l->r->common, l->node, text);
+}
+
+void dq_rdma_link_lost(struct dq_rdma_link *l, const char *why)
+{
+    lose(l, dq_transport_lost, why);
+}
+
+void dq_rdma_link_broken(struct dq_rdma_link *l, const char *why)
+{
+    lose(l, dq_transport_broken, why);
 }
 
 void dq_rdma_link_called(struct dq_rdma_link *l)
@@ -584,7 +582,7 @@ void dq_rdma_link_called(struct dq_rdma_link *l)
     /* What the peer said is heard first, and the device may know the cause better. */
     dq_rdma_poll_all(l->r);
     snprintf(why, sizeof(why), "connection failed: %s", g_strerror(error));
-    dq_rdma_link_lost(l, why);
+    dq_rdma_link_broken(l, why);
 }
 
 bool dq_rdma_link_last_words(struct dq_rdma_link *l)

@@ -128,6 +128,17 @@ static void return_credits(struct dq_rdma *r)
     }
 }
 
+static void tell_failure(struct dq_rdma_conn *c)
+{
+    const char *why = dq_rdma_why_status(c->status);
+
+    if (c->stage == DQ_RDMA_LINKED && c->status != IBV_WC_WR_FLUSH_ERR) {
+        dq_rdma_link_broken(c->link, why);
+    } else {
+        dq_rdma_join_failed(c, why);
+    }
+}
+
 /* Connections whose queues have failed, once all that they brought is read. */
 static void tell_failures(struct dq_rdma *r)
 {
@@ -139,7 +150,7 @@ static void tell_failures(struct dq_rdma *r)
             c = r->conns[i];
         }
         if (c && c->failed) {
-            dq_rdma_join_failed(c, dq_rdma_why_status(c->status));
+            tell_failure(c);
         }
     }
 }

@@ -284,7 +284,7 @@ static void lost_by(struct dq_tcp_link *l, int error)
         dq_tcp_link_lost(l, "connection reset");
     } else {
         snprintf(why, sizeof(why), "connection failed: %s", g_strerror(error));
-        dq_tcp_link_lost(l, why);
+        dq_tcp_link_broken(l, why);
     }
 }
 
@@ -391,25 +391,23 @@ static void release(struct dq_tcp_link *l)
     l->in_start = l->in_end = 0;
 }
 
-static void lose(struct dq_tcp_link *l, void (*tell)(void *ctx, int node, const char *why),
-                 const char *why)
+static void lose(struct dq_tcp_link *l, dq_transport_loss *tell, const char *why)
 {
     if (l->state == DQ_TCP_LOST) {
         return;
     }
     release(l);
-    l->t->taken |= UINT64_C(1) << l->node;
-    tell(l->t->ctx, l->node, why);
+    tell(l->t, l->node, why);
 }
 
 void dq_tcp_link_lost(struct dq_tcp_link *l, const char *why)
 {
-    lose(l, l->t->events.lost, why);
+    lose(l, dq_transport_lost, why);
 }
 
 void dq_tcp_link_broken(struct dq_tcp_link *l, const char *why)
 {
-    lose(l, l->t->events.broken ? l->t->events.broken : l->t->events.lost, why);
+    lose(l, dq_transport_broken, why);
 }
 
 /* A send has failed, perhaps on another thread: reads what the peer still said, then ends it. */

@@ -64,6 +64,16 @@ void dq_transport_lost(struct dq_transport *t, int node, const char *why)
     t->events.lost(t->ctx, node, why);
 }
 
+void dq_transport_broken(struct dq_transport *t, int node, const char *why)
+{
+    if (t->events.broken) {
+        t->taken |= UINT64_C(1) << node;
+        t->events.broken(t->ctx, node, why);
+    } else {
+        dq_transport_lost(t, node, why);
+    }
+}
+
 static void on_wake(evutil_socket_t fd, short what, void *arg)
 {
     struct dq_transport *t = arg;

@@ -78,8 +78,9 @@ bool dq_transport_turn_ends(struct dq_transport *t);
 
 /* Calls ready() if now is the time. */
 void dq_transport_maybe_ready(struct dq_transport *t);
-/* A peer is lost: nobody is expected under its number any more, and lost() is called. */
-void dq_transport_lost(struct dq_transport *t, int node, const char *why);
+/* A peer is lost: nobody is expected under its number any more, and lost() or broken() is called. */
+typedef void dq_transport_loss(struct dq_transport *t, int node, const char *why);
+dq_transport_loss dq_transport_lost, dq_transport_broken;
 
 /*
  * The frame of a message as send() is given it, and its pieces in iov[]: how many of them.

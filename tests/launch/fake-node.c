@@ -47,7 +47,7 @@ static void leave(int status)
 
 static void lose(int node)
 {
-    dq_control_lost(node, "connection reset");
+    dq_control_lost(node, true, "connection reset");
     _exit(125);
 }
 

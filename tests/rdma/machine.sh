@@ -2,7 +2,7 @@
 # What each virtual machine of tests/rdma/rdma.t runs (vm.sh starts it): PARTs, one after the
 # other, in step with the other machines. Each point says "check NAME: ok" or "check NAME: failed".
 #
-#   machine.sh PART...      behave faults mesh2 mesh3 killed gone guests2 guests3 limits
+#   machine.sh PART...      behave faults mesh2 mesh3 killed cut quiet gone guests2 guests3 limits
 #
 # SPDX-License-Identifier: GPL-2.0-or-later
 set -u
@@ -50,6 +50,11 @@ program() { # NAME ARGUMENT...
     grep -E '^not ok|Bail|ERROR|assert' "/tmp/$name"
 }
 
+# Until the peer in the background has said so, or has ended.
+await_words() { # FILE PATTERN
+    until grep -qsE "$2" "$1" || ! kill -0 $! 2>/dev/null; do sleep 0.05; done
+}
+
 mesh() { # COUNT
     if [ "$VM_INDEX" -le "$1" ]; then
         peer 120 exchange 400 "mesh$1" "$1"
@@ -63,7 +68,7 @@ killed() {
     local last=$VM_COUNT said
     if [ "$VM_INDEX" = "$last" ]; then
         peer 100 stay 0 killed "$VM_COUNT" >/tmp/killed &
-        until grep -qs 'under way' /tmp/killed; do sleep 0.05; done
+        await_words /tmp/killed 'under way'
         meet killed-under-way
         pkill -KILL -x rdma_peer
         wait 2>/dev/null
@@ -81,12 +86,68 @@ killed() {
     meet after-killed
 }
 
+# The first two machines' cable is cut, for a while and then for good; nobody is told.
+cut() {
+    local other=$((2 - VM_INDEX)) said status
+    [ "$VM_INDEX" -le 2 ] || return 0
+    DQEMU_TEST_CONTACT=5000 peer 100 stay 0 cut 2 >/tmp/cut &
+    await_words /tmp/cut 'under way'
+    meet cut-under-way 2
+    tc qdisc add dev eth0 root netem loss 100%
+    sleep 2
+    tc qdisc del dev eth0 root
+    meet cut-mended 2
+    : >"$VM_SHARED/cut/more"
+    await_words /tmp/cut 'goes on|was lost'
+    grep -q 'goes on' /tmp/cut
+    point "a cable cut for 2 s, of 5 allowed (node $((VM_INDEX - 1)))" $?
+    meet cut-again 2
+    tc qdisc add dev eth0 root netem loss 100%
+    wait $!
+    status=$?
+    meet cut-told 2
+    tc qdisc del dev eth0 root
+    said=$(cat /tmp/cut)
+    echo "$said"
+    [ $status = 0 ] && [[ $said == *"node $other was lost: nothing heard from it for 5 s"* ]]
+    point "a cable that stays cut (node $((VM_INDEX - 1)))" $?
+}
+
+# Nodes that say nothing: one that is stopped is no loss, one whose cable is cut is.
+quiet() {
+    local other=$((2 - VM_INDEX)) peer said status
+    [ "$VM_INDEX" -le 2 ] || return 0
+    DQEMU_TEST_CONTACT=3000 peer 100 idle 0 quiet 2 >/tmp/quiet &
+    peer=$!
+    await_words /tmp/quiet 'under way'
+    meet quiet-under-way 2
+    if [ "$VM_INDEX" = 2 ]; then
+        pkill -STOP -x rdma_peer
+        sleep 9 # longer than a silence may be, also where it may be twice as long
+        pkill -CONT -x rdma_peer
+    fi
+    meet quiet-stopped 2
+    sleep 1
+    kill -0 $peer && ! grep -q 'was lost' /tmp/quiet
+    point "a node that is stopped is no loss (node $((VM_INDEX - 1)))" $?
+    meet quiet-cut 2
+    tc qdisc add dev eth0 root netem loss 100%
+    wait $peer
+    status=$?
+    meet quiet-told 2
+    tc qdisc del dev eth0 root
+    said=$(cat /tmp/quiet)
+    echo "$said"
+    [ $status = 0 ] && [[ $said == *"node $other was lost: nothing heard from it for 3 s"* ]]
+    point "the cable of a node that says nothing is cut (node $((VM_INDEX - 1)))" $?
+}
+
 # The second machine's device goes away in the middle.
 gone() {
     local said status
     [ "$VM_INDEX" -le 2 ] || return 0
     peer 100 stay 0 gone 2 >/tmp/gone &
-    until grep -qs 'under way' /tmp/gone; do sleep 0.05; done
+    await_words /tmp/gone 'under way'
     meet gone-under-way 2
     if [ "$VM_INDEX" = 2 ]; then
         timeout 60 rdma link delete "${VM_DRIVER}0"
@@ -169,7 +230,7 @@ for part; do
     mesh3) mesh 3 ;;
     guests2) guests 2 big_sum ;;
     guests3) guests 3 barrier ;;
-    killed | gone | limits) "$part" ;;
+    killed | cut | quiet | gone | limits) "$part" ;;
     *) echo "no part $part" >&2 && exit 2 ;;
     esac
 done

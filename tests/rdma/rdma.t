@@ -54,8 +54,8 @@ session() { # DRIVER MACHINES SECONDS PART...
         echo '] check machines end well: failed')
 }
 
-session rxe 3 500 behave faults limits mesh3 mesh2 guests3 guests2 killed gone
-session siw 2 400 behave faults mesh2 guests2 killed gone
+session rxe 3 500 behave faults limits mesh3 mesh2 quiet cut guests3 guests2 killed gone
+session siw 2 400 behave faults mesh2 quiet cut guests2 killed gone
 
 echo "1..$point"
 [ $failed = 0 ] && [ $point -gt 0 ]

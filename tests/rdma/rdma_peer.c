@@ -3,11 +3,15 @@
  * from two threads, and checks that theirs come in order and whole. Its loop gathers, as a
  * node's does.
  *
- *   rdma_peer exchange|stay TRANSPORT MESSAGES FOLDER NODE ADDRESS...
+ *   rdma_peer exchange|stay|idle TRANSPORT MESSAGES FOLDER NODE ADDRESS...
  *
  * ADDRESS: that of each node, which listens on port 7100 + its number. FOLDER: seen by all; each
  * makes FOLDER/NODE once it listens. exchange: ends when all has arrived everywhere. stay: goes
- * on exchanging until a peer is lost, and tells why: "node K was lost: ...".
+ * on exchanging until a peer is lost, and tells why: "node K was lost: ..."; before that it says
+ * "under way" and, when there is FOLDER/more, once more messages have come, "goes on". idle: says
+ * nothing more once it is under way, until a peer is lost.
+ *
+ *   DQEMU_TEST_CONTACT   contact_ms (0)
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -88,6 +92,16 @@ static bool any_lost(struct tcp_node *n)
     return lost;
 }
 
+static bool is_lost(struct tcp_node *n)
+{
+    bool lost;
+
+    pthread_mutex_lock(&n->lock);
+    lost = any_lost(n);
+    pthread_mutex_unlock(&n->lock);
+    return lost;
+}
+
 static gpointer send_for_ever(gpointer arg)
 {
     struct sender *s = arg;
@@ -141,38 +155,76 @@ static int exchange(struct tcp_node *n, uint64_t messages)
     return 0;
 }
 
-static int stay(struct tcp_node *n)
+/* Messages from each sender of each node, from now on. */
+static void await_messages(struct tcp_node *n, unsigned each)
 {
-    struct sender s[SENDERS];
+    uint64_t least;
 
-    for (int i = 0; i < SENDERS; i++) {
-        s[i] = (struct sender){n, i, 0};
-        g_thread_unref(g_thread_new("sender", send_for_ever, &s[i]));
-    }
-    TCP_WAIT(n, n->messages >= 100 * SENDERS * (unsigned)n->nodes || any_lost(n));
-    printf("node %d: under way\n", n->id);
-    fflush(stdout);
+    pthread_mutex_lock(&n->lock);
+    least = n->messages + (uint64_t)each * SENDERS * (unsigned)n->nodes;
+    pthread_mutex_unlock(&n->lock);
+    TCP_WAIT(n, n->messages >= least || any_lost(n));
+}
+
+static int wait_for_loss(struct tcp_node *n)
+{
     TCP_WAIT(n, any_lost(n));
     pthread_mutex_lock(&n->lock);
     say_lost(n);
     _exit(0); /* the senders are still at work */
 }
 
+static int idle(struct tcp_node *n)
+{
+    struct sender s = {n, 0, 100};
+
+    send_to_all(&s);
+    TCP_WAIT(n, n->messages == s.count * (unsigned)n->nodes || any_lost(n));
+    printf("node %d: under way\n", n->id);
+    fflush(stdout);
+    return wait_for_loss(n);
+}
+
+static int stay(struct tcp_node *n, const char *folder)
+{
+    g_autofree char *more = g_strdup_printf("%s/more", folder);
+    struct sender s[SENDERS];
+
+    for (int i = 0; i < SENDERS; i++) {
+        s[i] = (struct sender){n, i, 0};
+        g_thread_unref(g_thread_new("sender", send_for_ever, &s[i]));
+    }
+    await_messages(n, 100);
+    printf("node %d: under way\n", n->id);
+    fflush(stdout);
+    while (access(more, F_OK) != 0 && !is_lost(n)) {
+        poll(NULL, 0, 20);
+    }
+    await_messages(n, 100);
+    if (!is_lost(n)) {
+        printf("node %d: goes on\n", n->id);
+        fflush(stdout);
+    }
+    return wait_for_loss(n);
+}
+
 int main(int argc, char **argv)
 {
+    const char *contact = getenv("DQEMU_TEST_CONTACT");
     struct dq_peer_addr peers[DQ_MAX_NODES];
     struct tcp_node *n;
     int self, nodes = argc - 6, status;
 
     if (argc < 7) {
         fprintf(stderr,
-                "usage: rdma_peer exchange|stay TRANSPORT MESSAGES FOLDER NODE ADDRESS...\n");
+                "usage: rdma_peer exchange|stay|idle TRANSPORT MESSAGES FOLDER NODE ADDRESS...\n");
         return 2;
     }
     tcp_test_limit(150);
     self = atoi(argv[5]);
     peer_ops = transport_of(argv[2]);
     peer_address = argv[6 + self];
+    tcp_test_contact_ms = contact ? (unsigned)atoi(contact) : 0;
     tcp_test_port = (uint16_t)(FIRST_PORT + self);
     n = tcp_node_new(self, nodes, NULL, NULL);
     for (int i = 0; i < nodes; i++) {
@@ -185,7 +237,13 @@ int main(int argc, char **argv)
     g_assert_cmpint(peer_ops->connect(n->t, peers), ==, 0);
     n->loop = g_thread_new("loop", gathering_loop, n);
     TCP_WAIT(n, n->ready || any_lost(n));
-    status = strcmp(argv[1], "stay") == 0 ? stay(n) : exchange(n, strtoull(argv[3], NULL, 10));
+    if (strcmp(argv[1], "stay") == 0) {
+        status = stay(n, argv[4]);
+    } else if (strcmp(argv[1], "idle") == 0) {
+        status = idle(n);
+    } else {
+        status = exchange(n, strtoull(argv[3], NULL, 10));
+    }
     /* To oneself, for the loop to look again. */
     atomic_store(&stop, true);
     peer_ops->send(n->t, self, DQ_MSG_END, &(struct dq_msg_cookie){0}, sizeof(uint64_t), NULL, 0);

@@ -378,7 +378,7 @@ static void test_error_once(struct fixture *f, gconstpointer data)
     open_with(f, GOOD);
     dq_control_error(126, "disk %d \"full\"\n", 7);
     dq_control_error(125, "and more");
-    dq_control_lost(2, "reset");
+    dq_control_lost(2, true, "reset");
     hear_text(f, "error", "disk 7 \"full\"\n");
     hear_nothing(f);
 }
@@ -395,10 +395,11 @@ static void test_lost(struct fixture *f, gconstpointer data)
 {
     (void)data;
     open_with(f, GOOD);
-    dq_control_lost(2, "connection reset");
+    dq_control_lost(2, true, "connection reset");
     json_t *object = hear(f);
     g_assert_cmpstr(json_string_value(json_object_get(object, "type")), ==, "lost");
     g_assert_cmpint(json_integer_value(json_object_get(object, "node")), ==, 2);
+    g_assert_true(json_is_true(json_object_get(object, "left")));
     g_assert_true(json_is_integer(json_object_get(object, "at")));
     json_decref(object);
 }
@@ -473,7 +474,7 @@ static void test_no_channel(void)
 {
     if (g_test_subprocess()) {
         dq_control_error(125, "no %s", "luck");
-        dq_control_lost(1, "more");
+        dq_control_lost(1, false, "more");
         return;
     }
     g_test_trap_subprocess(NULL, 0, 0);
