@@ -13,8 +13,8 @@
 #include "exec/translation-block.h"
 #include "accel/tcg/internal-common.h"
 #include "tcg/tcg.h"
-#include "dqemu/translate.h"
 #include "split.h"
+#include "dqemu/translate.h" /* after the module whose counter it looks at */
 
 /* What is not executable, or not ours, the translator refuses, or sees without waiting. */
 static bool is_code(vaddr page)

@@ -4,11 +4,15 @@
 #
 #   machine.sh PART...      behave faults mesh2 mesh3 killed cut quiet gone guests2 guests3 limits
 #
+#   DQEMU_TEST_GUESTS       the guests of guests2 and guests3 (all)
+#
 # SPDX-License-Identifier: GPL-2.0-or-later
 set -u
 ulimit -c 0
 here=tests/rdma
-relay_port=7900
+port=7900
+# What has an end that never comes, to wait for without a process.
+mkfifo /tmp/never && exec {never}<>/tmp/never
 
 point() { # NAME STATUS
     if [ "$2" = 0 ]; then
@@ -18,12 +22,16 @@ point() { # NAME STATUS
     fi
 }
 
+pause() {
+    read -rt 0.1 -u "$never"
+}
+
 # All machines are here. Each meeting has a name of its own.
 meet() { # NAME [COUNT]
     local i
     : >"$VM_SHARED/$1.$VM_INDEX"
     for ((i = 1; i <= ${2:-$VM_COUNT}; i++)); do
-        until [ -e "$VM_SHARED/$1.$i" ]; do sleep 0.05; done
+        until [ -e "$VM_SHARED/$1.$i" ]; do pause; done
     done
 }
 
@@ -52,7 +60,7 @@ program() { # NAME ARGUMENT...
 
 # Until the peer in the background has said so, or has ended.
 await_words() { # FILE PATTERN
-    until grep -qsE "$2" "$1" || ! kill -0 $! 2>/dev/null; do sleep 0.05; done
+    until grep -qsE "$2" "$1" || ! kill -0 $! 2>/dev/null; do pause; done
 }
 
 mesh() { # COUNT
@@ -165,37 +173,39 @@ gone() {
     point "a device that is gone is told (node $((VM_INDEX - 1)))" $?
 }
 
-launch() { # COUNT ARGUMENT...
-    local count=$1
-    shift
-    # shellcheck disable=SC2046 # words
-    timeout 120 build/dqemu-launch -n "$count" --transport rdma \
-        --addresses "$(addresses "$count" | paste -sd ,)" \
-        --wrap "$PWD/$here/relay.py start $relay_port %n" "$@"
+# The machines are hosts to dqemu-launch, from here until hosts_end. The other machines only serve.
+hosts_begin() { # NAME COUNT
+    local i
+    [ -w /dev/userfaultfd ] || sysctl -q vm.unprivileged_userfaultfd=1
+    $here/rsh.sh serve $port &
+    server=$!
+    export DQEMU_TRANSPORT=rdma DQEMU_RSH="$PWD/$here/rsh.sh %h $port" DQEMU_HOSTS=vm1
+    for ((i = 2; i <= $2; i++)); do DQEMU_HOSTS+=,vm$i; done
+    meet "$1"
 }
 
-# Guests whose threads are on all machines print what they print under the plain emulator.
-guests() { # COUNT GUEST...
-    local count=$1 server guest
-    shift
-    [ -w /dev/userfaultfd ] || sysctl -q vm.unprivileged_userfaultfd=1
-    $here/relay.py serve $relay_port &
-    server=$!
-    meet "guests$count"
-    if [ "$VM_INDEX" = 1 ]; then
-        for guest; do
-            timeout 60 build/qemu-aarch64 "build/guests/$guest" </dev/null >/tmp/want 2>&1
-            echo "status $?" >>/tmp/want
-            launch "$count" --stats=/tmp/stats "build/guests/$guest" </dev/null >/tmp/got 2>&1
-            echo "status $?" >>/tmp/got
-            cmp /tmp/want /tmp/got || head -n 20 /tmp/got
-            cmp -s /tmp/want /tmp/got &&
-                jq -e 'all(.nodes[]; .bytes_in > 0 and .bytes_out > 0)' /tmp/stats >/dev/null
-            point "$guest on $count machines" $?
-        done
-    fi
-    meet "after-guests$count"
+hosts_end() { # NAME
+    meet "after-$1"
     kill $server
+    unset DQEMU_TRANSPORT DQEMU_RSH DQEMU_HOSTS
+}
+
+# Guests by the suite's own runner, from the first machine, with a node on each of COUNT.
+guests() { # COUNT
+    local line groups=(clock code compute io litmus memory processes signals split sync threads)
+    hosts_begin "guests$1" "$1"
+    if [ "$VM_INDEX" = 1 ]; then
+        DQEMU_TEST_NODES=$1 DQEMU_TEST_JOBS=2 tests/e2e/run_group.sh "${groups[@]}" 2>&1 |
+            while IFS= read -r line; do
+                case $line in
+                "ok "*) echo "check ${line#*- }: ok (second $SECONDS)" ;;
+                "not ok "*) echo "check ${line#*- }: failed (second $SECONDS)" ;;
+                1..*) ;;
+                *) echo "$line" ;;
+                esac
+            done
+    fi
+    hosts_end "guests$1"
 }
 
 # What a user sees who asks for RDMA where there is none.
@@ -228,8 +238,8 @@ for part; do
     faults) program faults ;;
     mesh2) mesh 2 ;;
     mesh3) mesh 3 ;;
-    guests2) guests 2 big_sum ;;
-    guests3) guests 3 barrier ;;
+    guests2) guests 2 ;;
+    guests3) guests 3 ;;
     killed | cut | quiet | gone | limits) "$part" ;;
     *) echo "no part $part" >&2 && exit 2 ;;
     esac

@@ -220,6 +220,7 @@ mount -t proc proc /host/proc
 mount -t sysfs sysfs /host/sys
 mount -t devtmpfs dev /host/dev
 mkdir -p /host/dev/pts /host/dev/shm
+ln -s /proc/self/fd /host/dev/fd
 mount -t devpts devpts /host/dev/pts
 for d in /dev/shm /run /tmp /var/tmp; do mount -t tmpfs tmpfs /host$d; done
 mkdir -p /host/run/vm
