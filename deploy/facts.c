@@ -19,6 +19,7 @@
 #include "deploy/limits.h"
 #include "deploy/permission.h"
 #include "dqemu/build_id.h"
+#include "proto/address.h"
 #include "proto/wire.h"
 
 /* The kernel's own limit of mappings; a guest's memory map may need as many. */
@@ -132,32 +133,18 @@ static bool is_ours(const char *address)
     return ours;
 }
 
-static bool resolve(const char *address, uint16_t port, struct sockaddr_storage *sa)
-{
-    struct addrinfo hints = {.ai_flags = AI_NUMERICHOST, .ai_socktype = SOCK_STREAM}, *ai;
-    char service[8];
-
-    g_snprintf(service, sizeof(service), "%u", port);
-    if (!address || getaddrinfo(address, service, &hints, &ai)) {
-        return false;
-    }
-    memcpy(sa, ai->ai_addr, ai->ai_addrlen);
-    freeaddrinfo(ai);
-    return true;
-}
-
 char *dq_facts_route(const char *peer)
 {
     struct sockaddr_storage sa;
-    socklen_t size = sizeof(sa);
+    socklen_t size;
     char *source = NULL;
 
-    if (!resolve(peer, 9, &sa)) {
+    if (dq_address_read(peer, 9, &sa, &size)) {
         return NULL;
     }
     /* connecting a datagram socket sends nothing: it looks up the route */
     int fd = socket(sa.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (fd >= 0 && connect(fd, (struct sockaddr *)&sa, address_size((struct sockaddr *)&sa)) == 0 &&
+    if (fd >= 0 && connect(fd, (struct sockaddr *)&sa, size) == 0 &&
         getsockname(fd, (struct sockaddr *)&sa, &size) == 0) {
         source = numeric((struct sockaddr *)&sa);
     }

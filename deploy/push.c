@@ -12,9 +12,12 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define HASH_BYTES 32
+/* Of files that are coming in, or were, when their writer was killed. */
+#define NEW_PREFIX "new."
 
 /* ---- hashes ---- */
 
@@ -89,7 +92,7 @@ static char *pushed_script(const struct dq_push_file *launcher)
         "d=\"${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/dqemu/%s\"; f=\"$d/dqemu-launch\"; umask 077; "
         "right() { [ \"$(sha256sum <\"$1\" | cut -c 1-64)\" = %s ]; }; "
         "if ! { [ -x \"$f\" ] && right \"$f\"; }; then "
-        "mkdir -p \"$d\" && t=$(mktemp \"$d/new.XXXXXX\") || exit 1; "
+        "mkdir -p \"$d\" && t=$(mktemp \"$d/" NEW_PREFIX "XXXXXX\") || exit 1; "
         "trap \"rm -f \\\"$t\\\"\" EXIT; "
         "echo dqemu-agent wants %zu; "
         "e=$(head -c %zu 2>&1 >\"$t\") && right \"$t\" && chmod 700 \"$t\" && mv \"$t\" \"$f\" || "
@@ -114,9 +117,61 @@ char *dq_push_cached(const char *hash, const char *name)
 bool dq_push_is_cached(const char *path, const char *hash)
 {
     struct dq_push_file file;
+    bool is = access(path, X_OK) == 0 && dq_push_describe(&file, path) == 0 &&
+              strcmp(file.hash, hash) == 0;
 
-    return access(path, X_OK) == 0 && dq_push_describe(&file, path) == 0 &&
-           strcmp(file.hash, hash) == 0;
+    if (is) {
+        utimensat(AT_FDCWD, path, NULL, 0); /* in use: sweep() */
+    }
+    return is;
+}
+
+/* What nobody will use: other builds after a while, and files whose writer was killed. */
+static bool is_litter(const struct stat *st, const char *name)
+{
+    time_t age = time(NULL) - st->st_mtime;
+
+    return S_ISREG(st->st_mode) &&
+           age > (g_str_has_prefix(name, NEW_PREFIX) ? DQ_PUSH_NEW_AGE : DQ_PUSH_AGE);
+}
+
+static void sweep_folder(const char *folder)
+{
+    GDir *dir = g_dir_open(folder, 0, NULL);
+    const char *name;
+
+    while (dir && (name = g_dir_read_name(dir))) {
+        char *path = g_build_filename(folder, name, NULL);
+        struct stat st;
+
+        if (lstat(path, &st) == 0 && is_litter(&st, name)) {
+            unlink(path);
+        }
+        g_free(path);
+    }
+    if (dir) {
+        g_dir_close(dir);
+    }
+    rmdir(folder); /* if that was all */
+}
+
+/* Before something is added to the cache. What cannot be removed stays. */
+static void sweep(const char *cache)
+{
+    GDir *dir = g_dir_open(cache, 0, NULL);
+    const char *name;
+
+    while (dir && (name = g_dir_read_name(dir))) {
+        char *path = g_build_filename(cache, name, NULL);
+
+        if (strlen(name) == DQ_PUSH_HASH_SIZE - 1) {
+            sweep_folder(path);
+        }
+        g_free(path);
+    }
+    if (dir) {
+        g_dir_close(dir);
+    }
 }
 
 static void store_failed(struct dq_push_store *s, int error)
@@ -132,15 +187,18 @@ static void store_failed(struct dq_push_store *s, int error)
 void dq_push_store_open(struct dq_push_store *s, const char *path, size_t size)
 {
     char *folder = g_path_get_dirname(path);
+    char *cache = g_path_get_dirname(folder);
 
+    sweep(cache);
     *s = (struct dq_push_store){.fd = -1, .left = size, .path = g_strdup(path)};
-    s->temporary = g_build_filename(folder, "new.XXXXXX", NULL);
+    s->temporary = g_build_filename(folder, NEW_PREFIX "XXXXXX", NULL);
     if (g_mkdir_with_parents(folder, 0700) < 0) {
         s->error = errno;
     } else {
         s->fd = g_mkstemp_full(s->temporary, O_RDWR | O_CLOEXEC, 0700);
         s->error = s->fd < 0 ? errno : 0;
     }
+    g_free(cache);
     g_free(folder);
 }
 

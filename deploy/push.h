@@ -3,7 +3,8 @@
  * own is sent there (--push) and kept by the hash of its content, so that versions never mix.
  *
  * The cache on a host is ${XDG_CACHE_HOME:-~/.cache}/dqemu/HASH/, one folder for each file that was
- * ever sent; a file comes there under another name first, and is renamed once it is whole.
+ * ever sent; a file comes there under another name first, and is renamed once it is whole. When a
+ * node's program is added, what has not been used for DQ_PUSH_AGE goes, and what a killed agent left.
  *
  * One thread; blocks for the disk.
  *
@@ -16,6 +17,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Seconds: a month; and for a file that is coming in, since it last grew, an hour. */
+#define DQ_PUSH_AGE (30 * 24 * 3600)
+#define DQ_PUSH_NEW_AGE 3600
 #define DQ_PUSH_HASH_SIZE 65 /* SHA-256 in hex, with its NUL */
 
 /* For the user, when a file cannot be kept on a host. */
@@ -43,7 +47,7 @@ char *dq_push_script(const char *installed, const struct dq_push_file *launcher)
 /* Where a file of that hash and name is kept on this host; the caller's to g_free(). */
 char *dq_push_cached(const char *hash, const char *name);
 
-/* Is it there, whole? */
+/* Is it there, whole? Then it counts as used. */
 bool dq_push_is_cached(const char *path, const char *hash);
 
 /* A file that is coming in. */

@@ -5,33 +5,27 @@
  */
 #include <errno.h>
 #include <glib.h>
-#include <netdb.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "deploy/facts.h"
+#include "proto/address.h"
 #include "proto/wire.h"
 
 /* A connection between hosts that takes longer than that is none to run threads across. */
 #define REACH_MS 3000
 
-static int open_socket(const char *address, uint16_t port, struct addrinfo **ai)
+/* -1 with errno. */
+static int open_socket(const char *address, uint16_t port, struct sockaddr_storage *sa,
+                       socklen_t *length)
 {
-    struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV,
-                             .ai_socktype = SOCK_STREAM};
-    char service[8];
-
-    g_snprintf(service, sizeof(service), "%u", port);
-    if (!address || getaddrinfo(address, service, &hints, ai)) {
+    if (dq_address_read(address, port, sa, length)) {
         errno = EINVAL;
         return -1;
     }
-    int fd = socket((*ai)->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0) {
-        freeaddrinfo(*ai);
-    }
-    return fd;
+    return socket(sa->ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 }
 
 /* ---- listening ---- */
@@ -39,9 +33,8 @@ static int open_socket(const char *address, uint16_t port, struct addrinfo **ai)
 static int listen_on(const char *address, uint16_t *port)
 {
     struct sockaddr_storage sa;
-    socklen_t size = sizeof(sa);
-    struct addrinfo *ai;
-    int on = 1, fd = open_socket(address, *port, &ai);
+    socklen_t size;
+    int on = 1, fd = open_socket(address, *port, &sa, &size);
 
     if (fd < 0) {
         return -1;
@@ -50,11 +43,10 @@ static int listen_on(const char *address, uint16_t *port)
     if (*port) {
         setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
     }
-    int rc = bind(fd, ai->ai_addr, ai->ai_addrlen) < 0 || listen(fd, DQ_MAX_NODES) < 0 ||
-             getsockname(fd, (struct sockaddr *)&sa, &size) < 0;
-    int error = errno;
-    freeaddrinfo(ai);
-    if (rc) {
+    if (bind(fd, (struct sockaddr *)&sa, size) < 0 || listen(fd, DQ_MAX_NODES) < 0 ||
+        getsockname(fd, (struct sockaddr *)&sa, &size) < 0) {
+        int error = errno;
+
         close(fd);
         errno = error;
         return -1;
@@ -99,19 +91,19 @@ struct attempt {
 
 static void begin(struct attempt *a, const json_t *peer)
 {
-    struct addrinfo *ai;
+    struct sockaddr_storage sa;
+    socklen_t size;
 
     *a = (struct attempt){.took = -1};
     a->fd = open_socket(json_string_value(json_object_get(peer, "address")),
-                        (uint16_t)json_integer_value(json_object_get(peer, "port")), &ai);
+                        (uint16_t)json_integer_value(json_object_get(peer, "port")), &sa, &size);
     if (a->fd < 0) {
         a->error = errno;
         return;
     }
-    if (connect(a->fd, ai->ai_addr, ai->ai_addrlen) < 0 && errno != EINPROGRESS) {
+    if (connect(a->fd, (struct sockaddr *)&sa, size) < 0 && errno != EINPROGRESS) {
         a->error = errno;
     }
-    freeaddrinfo(ai);
 }
 
 static void look(struct attempt *a, gint64 took)

@@ -337,7 +337,7 @@ int dq_rdma_join_dial(struct dq_rdma *r, int node, const struct dq_peer_addr *ad
     struct dq_rdma_conn *c;
     socklen_t length;
     int error = 0;
-    int err = dq_transport_resolve(addr->address, addr->port, &sa, &length);
+    int err = dq_address_read(addr->address, addr->port, &sa, &length);
 
     if (err) {
         return err;
@@ -479,7 +479,7 @@ int dq_rdma_join_listen(struct dq_transport *t, const char *address, uint16_t *p
     struct dq_rdma *r = dq_rdma_of(t);
     struct sockaddr_storage sa;
     socklen_t length;
-    int err = dq_transport_resolve(address, *port, &sa, &length);
+    int err = dq_address_read(address, *port, &sa, &length);
 
     *t->why = '\0';
     if (err) {

@@ -59,7 +59,7 @@ int dq_rdma_probe(const char *address, char *text, size_t size)
     struct rdma_event_channel *channel;
     struct sockaddr_storage sa;
     socklen_t length;
-    int err = dq_transport_resolve(address, 0, &sa, &length);
+    int err = dq_address_read(address, 0, &sa, &length);
 
     if (err) {
         snprintf(text, size, "%s is not a numeric address", address);

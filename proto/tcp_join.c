@@ -288,7 +288,7 @@ int dq_tcp_join_dial(struct dq_transport *t, int node, const struct dq_peer_addr
 {
     struct sockaddr_storage sa;
     socklen_t length;
-    int err = dq_transport_resolve(addr->address, addr->port, &sa, &length);
+    int err = dq_address_read(addr->address, addr->port, &sa, &length);
     int fd, refused = 0;
 
     if (err) {
@@ -387,7 +387,7 @@ int dq_tcp_join_listen(struct dq_transport *t, const char *address, uint16_t *po
 {
     struct sockaddr_storage sa;
     socklen_t length;
-    int err = dq_transport_resolve(address, *port, &sa, &length);
+    int err = dq_address_read(address, *port, &sa, &length);
     int fd;
 
     if (err) {

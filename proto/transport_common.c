@@ -213,26 +213,6 @@ void dq_transport_name(char to[DQ_TRANSPORT_NAME], const struct sockaddr *sa, so
     snprintf(to, DQ_TRANSPORT_NAME, "%s port %s", host, port);
 }
 
-int dq_transport_resolve(const char *address, uint16_t port, struct sockaddr_storage *sa,
-                         socklen_t *length)
-{
-    struct addrinfo hints = {
-        .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV,
-        .ai_socktype = SOCK_STREAM,
-    };
-    struct addrinfo *ai;
-    char service[16];
-
-    snprintf(service, sizeof(service), "%u", (unsigned)port);
-    if (getaddrinfo(address, service, &hints, &ai)) {
-        return -EINVAL;
-    }
-    memcpy(sa, ai->ai_addr, ai->ai_addrlen);
-    *length = ai->ai_addrlen;
-    freeaddrinfo(ai);
-    return 0;
-}
-
 struct dq_auth_config dq_transport_auth(struct dq_transport *t, int peer)
 {
     bool dialled = peer >= 0;

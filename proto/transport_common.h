@@ -17,6 +17,7 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#include "proto/address.h"
 #include "proto/auth.h"
 #include "proto/transport.h"
 
@@ -109,9 +110,6 @@ struct dq_auth_config dq_transport_auth(struct dq_transport *t, int peer);
 #define DQ_TRANSPORT_NAME 96
 /* A socket address, for people. */
 void dq_transport_name(char to[DQ_TRANSPORT_NAME], const struct sockaddr *sa, socklen_t length);
-/* Numeric address and port to a socket address. 0 or -EINVAL. Any thread. */
-int dq_transport_resolve(const char *address, uint16_t port, struct sockaddr_storage *sa,
-                         socklen_t *length);
 
 /* Frames keep bodies aligned: so many bytes does one of this length take. */
 static inline size_t dq_transport_padded(size_t length)

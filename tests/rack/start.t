@@ -295,6 +295,19 @@ altered() { # K NAME
     run --push "${hosts[@]}" "$guest"
     holds "$2 that was altered in the cache is replaced" pushed
 }
+# What was left there: programs not used for long, and files that never became whole, go with that.
+old=/root/.cache/dqemu/$(printf '0%.0s' {1..64}) used=/root/.cache/dqemu/$(printf '1%.0s' {1..64})
+rack_on 3 bash -c "umask 077 && mkdir $old $used && touch -d '-40 days' $old/dqemu-launch &&
+    touch -d '-2 hours' $old/new.abcdef && touch -d '-20 days' $used/dqemu-launch &&
+    touch -d '-50 minutes' $used/new.abcdef" || bail_out "cannot write to the cache of h3"
+rack_on 3 bash -c "printf x >>$(cached 3 dqemu-aarch64)" || bail_out "cannot alter the cache of h3"
+run --push "${hosts[@]}" "$guest"
+swept() {
+    is "what others left" "$(rack_on 3 find "$old" "$used" 2>/dev/null | sort)" \
+        "$(printf '%s\n' "$used" "$used/dqemu-launch" "$used/new.abcdef")"
+}
+holds "what is old in the cache goes when something is added" swept
+rack_on 3 rm -r "$used"
 altered 3 dqemu-aarch64
 holds "by sending it" sent yes 3 "$before"
 altered 2 dqemu-launch

@@ -2,9 +2,8 @@
 # What each virtual machine of tests/rdma/rdma.t runs (vm.sh starts it): PARTs, one after the
 # other, in step with the other machines. Each point says "check NAME: ok" or "check NAME: failed".
 #
-#   machine.sh PART...      behave faults mesh2 mesh3 killed cut quiet gone guests2 guests3 limits
-#
-#   DQEMU_TEST_GUESTS       the guests of guests2 and guests3 (all)
+#   machine.sh PART...      behave faults mesh2 mesh3 killed cut quiet gone clock_set limits
+#                           guests2[:NAME,...] guests3[:NAME,...]   (all guests)
 #
 # SPDX-License-Identifier: GPL-2.0-or-later
 set -u
@@ -191,11 +190,11 @@ hosts_end() { # NAME
 }
 
 # Guests by the suite's own runner, from the first machine, with a node on each of COUNT.
-guests() { # COUNT
+guests() { # COUNT [NAME,...]
     local line groups=(clock code compute io litmus memory processes signals split sync threads)
     hosts_begin "guests$1" "$1"
     if [ "$VM_INDEX" = 1 ]; then
-        DQEMU_TEST_NODES=$1 DQEMU_TEST_JOBS=2 tests/e2e/run_group.sh "${groups[@]}" 2>&1 |
+        DQEMU_TEST_GUESTS=${2//,/ } DQEMU_TEST_NODES=$1 DQEMU_TEST_JOBS=2 tests/e2e/run_group.sh "${groups[@]}" 2>&1 |
             while IFS= read -r line; do
                 case $line in
                 "ok "*) echo "check ${line#*- }: ok (second $SECONDS)" ;;
@@ -206,6 +205,24 @@ guests() { # COUNT
             done
     fi
     hosts_end "guests$1"
+}
+
+# The clock of the master's machine is set forward by an hour in the middle of a run.
+clock_set() {
+    local said=/tmp/clock_set status
+    hosts_begin clock_set "$VM_COUNT"
+    if [ "$VM_INDEX" = 1 ]; then
+        timeout 150 build/dqemu-launch --stats=/tmp/stats build/guests/clock_set >$said 2>&1 &
+        await_words $said 'ready'
+        date -s '+1 hour' >/dev/null
+        wait $!
+        status=$?
+        cat $said
+        [ $status = 0 ] && grep -q 'all have seen it' $said &&
+            jq -e '[.nodes[] | select(.node > 0) | .threads] | min > 0' /tmp/stats >/dev/null
+        point "a clock that is set is followed on all nodes" $?
+    fi
+    hosts_end clock_set
 }
 
 # What a user sees who asks for RDMA where there is none.
@@ -238,9 +255,8 @@ for part; do
     faults) program faults ;;
     mesh2) mesh 2 ;;
     mesh3) mesh 3 ;;
-    guests2) guests 2 ;;
-    guests3) guests 3 ;;
-    killed | cut | quiet | gone | limits) "$part" ;;
+    guests2* | guests3*) guests "${part:6:1}" "${part:8}" ;;
+    killed | cut | quiet | gone | clock_set | limits) "$part" ;;
     *) echo "no part $part" >&2 && exit 2 ;;
     esac
 done

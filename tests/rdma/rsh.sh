@@ -12,7 +12,7 @@ set -u
 
 case $1 in
 serve)
-    exec socat "TCP-LISTEN:$2,fork,reuseaddr" "EXEC:$0 run"
+    exec socat -lf/dev/null "TCP-LISTEN:$2,fork,reuseaddr" "EXEC:$0 run"
     ;;
 run)
     IFS= read -r line || exit 1

@@ -64,12 +64,17 @@ modules="virtio_pci virtio_net 9pnet_virtio 9p af_packet
 
 # ---------------------------------------------------------------- preparing
 
+download() { # PACKAGE: to the current folder; with a list of packages that is too old, in two steps
+    local apt=(apt-get -qq -o APT::Sandbox::User=root)
+    "${apt[@]}" download "$1" 2>/dev/null ||
+        { [ "$(id -u)" = 0 ] && "${apt[@]}" update && "${apt[@]}" download "$1"; }
+}
+
 # fetch PACKAGE DIR: unpack a Debian package under DIR without installing it.
 fetch() {
     local dl=$cache/dl deb
     mkdir -p "$dl" "$2"
-    (cd "$dl" && rm -f "${1}"_*.deb &&
-        apt-get -qq -o APT::Sandbox::User=root download "$1") ||
+    (cd "$dl" && rm -f "${1}"_*.deb && download "$1") ||
         die "cannot download $1 (try apt-get update)"
     deb=("$dl/${1}"_*.deb)
     dpkg -x "${deb[0]}" "$2"
