@@ -255,7 +255,8 @@ static bool hear_lost(struct dq_member *m, const json_t *object, const char *tex
     json_t *left = json_object_get(object, "left");
     json_int_t lost = json_integer_value(node);
 
-    if (!json_is_integer(node) || !json_is_boolean(left) || lost < 0 || lost >= m->nodes || lost == m->node) {
+    if (!json_is_integer(node) || !json_is_boolean(left) || lost < 0 || lost >= m->nodes ||
+        lost == m->node) {
         return false;
     }
     if (!dq_member_explained(m)) {

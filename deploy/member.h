@@ -50,7 +50,7 @@ struct dq_member {
     int64_t explained_at; /* when, in monotonic microseconds */
     int status;           /* of an error; 0: none */
     char *text;
-    int lost_node; /* the peer it lost; -1: none */
+    int lost_node;  /* the peer it lost; -1: none */
     bool lost_left; /* a peer that leaves looks the same */
     char *lost_why;
     bool counted;

@@ -446,9 +446,9 @@ void dq_control_error(int status, const char *format, ...)
 void dq_control_lost(int node, bool left, const char *why)
 {
     char *text = g_strdup_printf("node %d was lost: %s", node, why);
-    report_end(json_pack("{s:s, s:i, s:b, s:s}", "type", "lost", "node", node, "left", left, "text",
-                         why),
-               text);
+    report_end(
+        json_pack("{s:s, s:i, s:b, s:s}", "type", "lost", "node", node, "left", left, "text", why),
+        text);
     g_free(text);
 }
 

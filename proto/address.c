@@ -8,8 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-int dq_address_read(const char *text, uint16_t port, struct sockaddr_storage *sa,
-                    socklen_t *length)
+int dq_address_read(const char *text, uint16_t port, struct sockaddr_storage *sa, socklen_t *length)
 {
     struct addrinfo hints = {
         .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV,

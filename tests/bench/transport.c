@@ -156,7 +156,8 @@ static void settle(void)
 
 static uint16_t open_node(int id)
 {
-    static const struct dq_transport_events events = {on_ready, on_message, on_lost, on_note};
+    static const struct dq_transport_events events = {
+        .ready = on_ready, .message = on_message, .lost = on_lost, .note = on_note};
     struct dq_transport_config cfg = {
         .node = id, .nodes = 2, .build_id = "bench", .handshake_ms = 10000};
     uint16_t port = 0;
