@@ -213,61 +213,67 @@ static void set_tunables(struct parser *p, const char *name, const char *text)
     g_strfreev(settings);
 }
 
-/* The options about hosts. False: it is none of them. */
-static bool set_host_option(struct parser *p, enum option option, const char *name,
-                            const char *text)
+/* Where an option's argument is kept as it is. NULL: there is more to it. */
+static const char **word_of(struct parser *p, enum option option)
 {
-    struct dq_options *out = p->out;
-
     switch (option) {
-    case OPTION_HOSTS:
-    case OPTION_HOSTFILE:
-        set_hosts(p, name, text, option == OPTION_HOSTFILE);
-        return true;
     case OPTION_INTERFACE:
-        out->interface = text;
-        return true;
+        return &p->out->interface;
     case OPTION_PREFIX:
-        out->prefix = text;
-        return true;
+        return &p->out->prefix;
     case OPTION_LOG_DIR:
-        out->log_dir = text;
-        return true;
-    case OPTION_EXPORT:
-        set_export(p, name, text);
-        return true;
-    case OPTION_BIND_TO:
-        set_bind_to(p, name, text);
-        return true;
-    case OPTION_CONTACT:
-        set_contact(p, name, text);
-        return true;
-    case OPTION_CHECK:
-        out->check = true;
-        return true;
-    case OPTION_PUSH:
-        out->push = true;
-        return true;
-    case OPTION_DISPLAY_MAP:
-        out->display_map = true;
-        return true;
-    case OPTION_TAG_OUTPUT:
-        out->tag_output = true;
-        return true;
+        return &p->out->log_dir;
+    case OPTION_WDIR:
+        return &p->out->wdir;
+    case OPTION_NODE_BINARY:
+        return &p->out->node_binary;
+    case OPTION_BIND:
+        return &p->bind;
+    case OPTION_ADDRESSES:
+        return &p->addresses;
+    case OPTION_PORT_RANGE:
+        return &p->port_range;
     default:
-        return false;
+        return NULL;
     }
 }
 
-/* text NULL: a flag, or an optional value that was left out. name: as the user wrote it. */
-static void set_option(struct parser *p, enum option option, const char *name, const char *text)
+/* What a flag sets. NULL: it is none, or there is more to it. */
+static bool *flag_of(struct parser *p, enum option option)
 {
-    if (set_host_option(p, option, name, text)) {
-        return;
+    switch (option) {
+    case OPTION_CHECK:
+        return &p->out->check;
+    case OPTION_PUSH:
+        return &p->out->push;
+    case OPTION_DISPLAY_MAP:
+        return &p->out->display_map;
+    case OPTION_TAG_OUTPUT:
+        return &p->out->tag_output;
+    default:
+        return NULL;
     }
+}
+
+/* text NULL: an optional value that was left out. */
+static void read_argument(struct parser *p, enum option option, const char *name, const char *text)
+{
     switch (option) {
     case OPTION_NODES:
         set_nodes(p, name, text);
+        break;
+    case OPTION_HOSTS:
+    case OPTION_HOSTFILE:
+        set_hosts(p, name, text, option == OPTION_HOSTFILE);
+        break;
+    case OPTION_EXPORT:
+        set_export(p, name, text);
+        break;
+    case OPTION_BIND_TO:
+        set_bind_to(p, name, text);
+        break;
+    case OPTION_CONTACT:
+        set_contact(p, name, text);
         break;
     case OPTION_PLACEMENT:
         set_placement(p, name, text);
@@ -275,18 +281,6 @@ static void set_option(struct parser *p, enum option option, const char *name, c
     case OPTION_STATS:
         p->out->stats = true;
         p->out->stats_file = text && *text != '\0' ? text : NULL;
-        break;
-    case OPTION_BIND:
-        p->bind = text;
-        break;
-    case OPTION_ADDRESSES:
-        p->addresses = text;
-        break;
-    case OPTION_PORT_RANGE:
-        p->port_range = text;
-        break;
-    case OPTION_ENCRYPT:
-        p->out->config.protect = DQ_PROTECT_ENCRYPT;
         break;
     case OPTION_TRANSPORT:
         set_transport(p, name, text);
@@ -306,11 +300,28 @@ static void set_option(struct parser *p, enum option option, const char *name, c
     case OPTION_TIMEOUT:
         p->out->timeout = read_seconds(name, text);
         break;
-    case OPTION_NODE_BINARY:
-        p->out->node_binary = text;
+    default:
         break;
-    case OPTION_WDIR:
-        p->out->wdir = text;
+    }
+}
+
+/* text NULL: a flag, or an optional value that was left out. name: as the user wrote it. */
+static void set_option(struct parser *p, enum option option, const char *name, const char *text)
+{
+    const char **word = word_of(p, option);
+    bool *flag = flag_of(p, option);
+
+    if (word) {
+        *word = text;
+        return;
+    }
+    if (flag) {
+        *flag = true;
+        return;
+    }
+    switch (option) {
+    case OPTION_ENCRYPT:
+        p->out->config.protect = DQ_PROTECT_ENCRYPT;
         break;
     case OPTION_VERBOSE:
         p->out->config.verbose = MIN(p->out->config.verbose + 1, 9);
@@ -324,7 +335,8 @@ static void set_option(struct parser *p, enum option option, const char *name, c
     case OPTION_HELP:
         dq_help_print();
         exit(0);
-    default: /* set_host_option() has had it */
+    default:
+        read_argument(p, option, name, text);
         break;
     }
 }
