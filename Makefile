@@ -196,7 +196,9 @@ T_FILES = $(UNIT:%=$(B)/tests/unit/%.t) $(wildcard $(ORDER:%=tests/%/*.t)) \
           $(wildcard $(LATE:%=tests/%/*.t))
 # make test T=PATTERN: those whose path matches (grep -E)
 SELECTED = $(if $(T),$(shell printf '%s\n' $(T_FILES) | grep -E -- '$(T)'),$(T_FILES))
-PROVE = prove --timer $(PROVE_FLAGS)
+# So many files at a time; they do not disturb each other.
+TEST_JOBS ?= 2
+PROVE = prove --timer -j $(TEST_JOBS) $(PROVE_FLAGS)
 
 .PHONY: test test-built test-rdma check-quick test-programs
 test:

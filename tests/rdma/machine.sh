@@ -3,7 +3,7 @@
 # other, in step with the other machines. Each point says "check NAME: ok" or "check NAME: failed".
 #
 #   machine.sh PART...      behave faults mesh2 mesh3 killed cut quiet gone clock_set limits
-#                           guests2[:NAME,...] guests3[:NAME,...]   (all guests)
+#                           bench guests2[:NAME,...] guests3[:NAME,...]   (all guests)
 #
 # SPDX-License-Identifier: GPL-2.0-or-later
 set -u
@@ -225,6 +225,18 @@ clock_set() {
     hosts_end clock_set
 }
 
+# The transports' benchmark measures each of its rows, beside plain programs and perftest.
+bench() {
+    local said status
+    [ "$VM_INDEX" = 1 ] || return 0
+    said=$(timeout 150 tests/bench/transport.sh --address "$VM_IP" --count 50 2>&1)
+    status=$?
+    echo "$said"
+    [ $status = 0 ] && [ "$(grep -cE '^(tcp|rdma) .* [0-9.]+ (us|ns|MB/s)' <<<"$said")" = 17 ] &&
+        ! grep -qE 'no device|failed|not installed' <<<"$said"
+    point "the benchmark of the transports has each of its rows" $?
+}
+
 # What a user sees who asks for RDMA where there is none.
 limits() {
     local said
@@ -256,7 +268,7 @@ for part; do
     mesh2) mesh 2 ;;
     mesh3) mesh 3 ;;
     guests2* | guests3*) guests "${part:6:1}" "${part:8}" ;;
-    killed | cut | quiet | gone | clock_set | limits) "$part" ;;
+    killed | cut | quiet | gone | clock_set | bench | limits) "$part" ;;
     *) echo "no part $part" >&2 && exit 2 ;;
     esac
 done

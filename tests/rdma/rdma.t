@@ -62,7 +62,7 @@ session() { # DRIVER SECONDS PART...
 }
 
 # The clock and the device come last: what is set stays so, and what is gone.
-session rxe $limit behave faults limits mesh3 mesh2 killed quiet cut \
+session rxe $limit behave faults limits bench mesh3 mesh2 killed quiet cut \
     guests2:big_sum,mutex "guests3:$guests" clock_set gone
 session siw 500 behave faults mesh3 mesh2 killed quiet cut guests2:mutex guests3:barrier,pipes gone
 
