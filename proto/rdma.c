@@ -55,22 +55,10 @@ static struct dq_transport *rdma_create(struct event_base *base,
 
 static int rdma_connect_all(struct dq_transport *t, const struct dq_peer_addr *peers)
 {
-    struct dq_rdma *r = dq_rdma_of(t);
-
-    if (!r->cq_event) {
+    if (!dq_rdma_of(t)->cq_event) {
         return -ENOTCONN; /* dialling needs the device, which listening finds */
     }
-    t->connecting = true;
-    for (int i = 0; i < t->cfg.node; i++) {
-        int err = dq_rdma_join_dial(r, i, &peers[i]);
-
-        if (err) {
-            return err;
-        }
-    }
-    /* All may have come already, or there are none: ready() is called from the loop. */
-    dq_transport_wake(t);
-    return 0;
+    return dq_transport_dial(t, peers, dq_rdma_join_dial);
 }
 
 static int rdma_send(struct dq_transport *t, int to, unsigned type, const void *body, size_t length,
@@ -94,13 +82,14 @@ static bool rdma_deliver(struct dq_transport *t)
     return dq_transport_deliver(t);
 }
 
+static void flush_link(struct dq_transport *t, int node)
+{
+    dq_rdma_link_flush(&dq_rdma_of(t)->links[node]);
+}
+
 static bool rdma_flush(struct dq_transport *t)
 {
-    for (uint64_t left = t->gathered; left; left &= left - 1) {
-        dq_rdma_link_flush(&dq_rdma_of(t)->links[__builtin_ctzll(left)]);
-    }
-    t->gathered = 0;
-    return dq_transport_turn_ends(t);
+    return dq_transport_turn_ends(t, flush_link);
 }
 
 /* Completions are all that is looked for now: nothing is delivered any more. */

@@ -218,7 +218,7 @@ void dq_rdma_device_gone(struct dq_rdma *r, const char *how);
 /* ---- rdma_join.c */
 
 int dq_rdma_join_listen(struct dq_transport *t, const char *address, uint16_t *port);
-int dq_rdma_join_dial(struct dq_rdma *r, int node, const struct dq_peer_addr *addr);
+int dq_rdma_join_dial(struct dq_transport *t, int node, const struct dq_peer_addr *addr);
 void dq_rdma_join_events(struct dq_rdma *r);
 /* A message of the handshake, or the set-up. */
 void dq_rdma_join_received(struct dq_rdma_conn *c, const uint8_t *bytes, size_t length);

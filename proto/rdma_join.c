@@ -330,8 +330,9 @@ static void failed_at_once(struct dq_rdma_conn *c, int error)
                                          : g_strerror(error));
 }
 
-int dq_rdma_join_dial(struct dq_rdma *r, int node, const struct dq_peer_addr *addr)
+int dq_rdma_join_dial(struct dq_transport *t, int node, const struct dq_peer_addr *addr)
 {
+    struct dq_rdma *r = dq_rdma_of(t);
     struct sockaddr_storage sa;
     struct rdma_cm_id *id;
     struct dq_rdma_conn *c;

@@ -40,17 +40,7 @@ static struct dq_transport *tcp_create(struct event_base *base,
 
 static int tcp_connect(struct dq_transport *t, const struct dq_peer_addr *peers)
 {
-    t->connecting = true;
-    for (int i = 0; i < t->cfg.node; i++) {
-        int err = dq_tcp_join_dial(t, i, &peers[i]);
-
-        if (err) {
-            return err;
-        }
-    }
-    /* All may have come already, or there are none: ready() is called from the loop. */
-    dq_transport_wake(t);
-    return 0;
+    return dq_transport_dial(t, peers, dq_tcp_join_dial);
 }
 
 static int tcp_send(struct dq_transport *t, int to, unsigned type, const void *body, size_t length,
@@ -67,13 +57,14 @@ static int tcp_send(struct dq_transport *t, int to, unsigned type, const void *b
     return dq_tcp_link_send(&dq_tcp_of(t)->links[to], iov, pieces, sizeof(f) + f.length);
 }
 
+static void flush_link(struct dq_transport *t, int node)
+{
+    dq_tcp_link_flush(&dq_tcp_of(t)->links[node]);
+}
+
 static bool tcp_flush(struct dq_transport *t)
 {
-    for (uint64_t left = t->gathered; left; left &= left - 1) {
-        dq_tcp_link_flush(&dq_tcp_of(t)->links[__builtin_ctzll(left)]);
-    }
-    t->gathered = 0;
-    return dq_transport_turn_ends(t);
+    return dq_transport_turn_ends(t, flush_link);
 }
 
 static void tcp_destroy(struct dq_transport *t)

@@ -155,8 +155,29 @@ bool dq_transport_deliver(struct dq_transport *t)
     return any;
 }
 
-bool dq_transport_turn_ends(struct dq_transport *t)
+int dq_transport_dial(struct dq_transport *t, const struct dq_peer_addr *peers,
+                      int (*dial)(struct dq_transport *t, int node,
+                                  const struct dq_peer_addr *addr))
 {
+    t->connecting = true;
+    for (int i = 0; i < t->cfg.node; i++) {
+        int err = dial(t, i, &peers[i]);
+
+        if (err) {
+            return err;
+        }
+    }
+    /* All may have come already, or there are none: ready() is called from the loop. */
+    dq_transport_wake(t);
+    return 0;
+}
+
+bool dq_transport_turn_ends(struct dq_transport *t, void (*flush)(struct dq_transport *t, int node))
+{
+    for (uint64_t left = t->gathered; left; left &= left - 1) {
+        flush(t, __builtin_ctzll(left));
+    }
+    t->gathered = 0;
     bool more;
 
     turning = t;

@@ -74,8 +74,14 @@ void dq_transport_wake(struct dq_transport *t);
 void dq_transport_call(struct dq_transport *t);
 /* Is this thread the loop, which sends at the end of its turn? Any thread. */
 bool dq_transport_gathers(const struct dq_transport *t);
-/* This thread is the loop, at the end of a turn. True: deliver has something to do. */
-bool dq_transport_turn_ends(struct dq_transport *t);
+/* This thread is the loop, at the end of a turn: flush() sends what a link has gathered. True: deliver
+ * has something to do. */
+bool dq_transport_turn_ends(struct dq_transport *t,
+                            void (*flush)(struct dq_transport *t, int node));
+/* The lower-numbered peers are dialled; then ready() may come. 0 or dial()'s first error. */
+int dq_transport_dial(struct dq_transport *t, const struct dq_peer_addr *peers,
+                      int (*dial)(struct dq_transport *t, int node,
+                                  const struct dq_peer_addr *addr));
 
 /* Calls ready() if now is the time. */
 void dq_transport_maybe_ready(struct dq_transport *t);
