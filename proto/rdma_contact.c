@@ -8,7 +8,7 @@
  *
  * What is lost on the way is sent again after a pause: on a link that works again that may still
  * have to come when the limit is reached, so a peer gets one more. The pause is chosen to
- * suit the limit, where it can be: a device gives up after RETRIES of them, and must not do so
+ * suit the limit, where it can be: a device gives up after some of them (DQ_RDMA_RETRIES), and must not do so
  * first. Under iWARP there is TCP, whose pauses double: a cut is forgiven that lasts up to the
  * limit, and one that stays is told after twice the limit.
  *
