@@ -48,10 +48,16 @@ fi
 echo "1..${#titles[@]}"
 
 # A run that fails says so in its verdict; xargs' own status would only repeat it.
-printf '%s\0' "${jobs[@]}" | xargs -0 -n 5 -P "$DQEMU_TEST_JOBS" env >/dev/null
+xargs -0 -n 5 -P "$DQEMU_TEST_JOBS" env >/dev/null < <(printf '%s\0' "${jobs[@]}") &
+runner=$!
+exec {never}<> <(:)
 
+# The points come in order, each as soon as it is known.
 for ((i = 0; i < ${#titles[@]}; i++)); do
     verdict=${jobs[5 * i + 4]}
+    until [ -e "$verdict" ] || ! kill -0 $runner 2>/dev/null; do
+        read -rt 0.2 -u "$never" || true
+    done
     if [ "$(head -n 1 "$verdict" 2>/dev/null)" = ok ]; then
         pass "${titles[i]}"
     else
