@@ -270,7 +270,7 @@ help:
 	@echo 'make              build the launcher, the nodes and a plain QEMU to compare with'
 	@echo 'make run          a real program on a local cluster (installs packages if needed)'
 	@echo 'make test         all tests (installs packages if needed); T=PATTERN selects'
-	@echo 'make test-rdma    RDMA between virtual machines with every guest, half an hour'
+	@echo 'make test-rdma    RDMA between virtual machines with every guest, an hour'
 	@echo 'make check-quick  the tests of our own code, without QEMU'
 	@echo 'make bench        compare with raw sockets and plain QEMU, 15 minutes; bench-quick: 2'
 	@echo 'make bench-kernels  speed-up curves of programs like PARSEC, an hour; BENCH=--quick'

@@ -191,10 +191,12 @@ hosts_end() { # NAME
 
 # Guests by the suite's own runner, from the first machine, with a node on each of COUNT.
 guests() { # COUNT [NAME,...]
+    local -x DQEMU_TIME_SCALE=$((4 * ${DQEMU_TIME_SCALE:-1})) # the machines are emulated
     local line groups=(clock code compute io litmus memory processes signals split sync threads)
     hosts_begin "guests$1" "$1"
     if [ "$VM_INDEX" = 1 ]; then
-        DQEMU_TEST_GUESTS=${2//,/ } DQEMU_TEST_NODES=$1 DQEMU_TEST_JOBS=2 tests/e2e/run_group.sh "${groups[@]}" 2>&1 |
+        DQEMU_TEST_GUESTS=${2//,/ } DQEMU_TEST_NODES=$1 DQEMU_TEST_JOBS=2 \
+            tests/e2e/run_group.sh "${groups[@]}" 2>&1 |
             while IFS= read -r line; do
                 case $line in
                 "ok "*) echo "check ${line#*- }: ok (second $SECONDS)" ;;

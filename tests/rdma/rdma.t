@@ -37,12 +37,12 @@ said=$(tests/rdma/vm.sh prepare --driver siw 2>&1) ||
     unable "no kernel for virtual machines: $(tail -n 1 <<<"$said")"
 
 scale=${DQEMU_TIME_SCALE:-1}
-# Some of each kind; all take half an hour.
+# Some of each kind; all take more than half an hour.
 some=abort_remote,atomics_llsc,barrier,big_sum,clock_order,code_rewritten,fork_remote,litmus_mp
 some+=,map_visible,mutex,pipes,shared_file,signal_thread,split_words,tls
 guests=${DQEMU_TEST_RDMA_GUESTS:-$some}
 limit=500
-[ "$guests" != all ] || guests='' limit=3000
+[ "$guests" != all ] || guests='' limit=4000
 
 # One session of machines; each "check NAME: ok" of theirs is a point, and so is its end.
 session() { # DRIVER SECONDS PART...
