@@ -192,6 +192,8 @@ hosts_end() { # NAME
 # Guests by the suite's own runner, from the first machine, with a node on each of COUNT.
 guests() { # COUNT [NAME,...]
     local -x DQEMU_TIME_SCALE=$((4 * ${DQEMU_TIME_SCALE:-1})) # the machines are emulated
+    # ... and a thread that has got its page takes milliseconds to run
+    local -x DQEMU_OPTIONS=hold_us=3000
     local line groups=(clock code compute io litmus memory processes signals split sync threads)
     hosts_begin "guests$1" "$1"
     if [ "$VM_INDEX" = 1 ]; then

@@ -35,13 +35,13 @@ static void *use_itimers(void *arg)
     guest_sem_wait(&ticks);
     CHECK(guest_now_ns(CLOCK_MONOTONIC) - start >= 20000000);
 
-    struct itimerval often = {{.tv_usec = 5000}, {.tv_usec = 5000}};
+    struct itimerval often = {{.tv_usec = 50000}, {.tv_usec = 50000}};
     CHECK(setitimer(ITIMER_REAL, &often, NULL) == 0);
     for (int i = 0; i < 5; i++) {
         guest_sem_wait(&ticks);
     }
     CHECK(setitimer(ITIMER_REAL, &(struct itimerval){0}, &old) == 0);
-    CHECK(old.it_interval.tv_usec == 5000);
+    CHECK(old.it_interval.tv_usec == 50000);
 
     CHECK(alarm(3600) == 0);
     CHECK(alarm(0) > 3500);
@@ -55,7 +55,7 @@ static void *use_posix_timers(void *arg)
         .sigev_signo = SIGUSR1,
         .sigev_value = {.sival_int = 4711},
     };
-    struct itimerspec spec = {{.tv_nsec = 5000000}, {.tv_nsec = 5000000}};
+    struct itimerspec spec = {{.tv_nsec = 50000000}, {.tv_nsec = 50000000}};
     timer_t timer;
 
     CHECK(timer_create(CLOCK_MONOTONIC, &event, &timer) == 0);
@@ -63,7 +63,7 @@ static void *use_posix_timers(void *arg)
     for (int i = 0; i < 5; i++) {
         guest_sem_wait(&posix_ticks);
     }
-    CHECK(timer_gettime(timer, &spec) == 0 && spec.it_interval.tv_nsec == 5000000);
+    CHECK(timer_gettime(timer, &spec) == 0 && spec.it_interval.tv_nsec == 50000000);
     CHECK(timer_delete(timer) == 0);
     return arg;
 }
