@@ -115,7 +115,7 @@ $(Q)/.patched: $(Q)/.fetched $(PATCHES) qemu/tree.sh
 	@qemu/tree.sh $(Q)/plain $(Q)/patched
 	@touch $@
 
-$(Q)/plain-build/build.ninja: qemu/build.sh $(Q)/.fetched $(Q)/isas.list
+$(Q)/plain-build/build.ninja: qemu/build.sh $(Q)/.fetched $(Q)/isas.list | $(Q)/.patched
 	@echo '  CONFIGURE plain QEMU'
 	@qemu/build.sh configure $(Q)/plain $(@D) $(CONFIGURED)
 	@touch $@
@@ -127,7 +127,7 @@ $(Q)/dqemu-build/build.ninja: qemu/build.sh $(Q)/.fetched $(Q)/isas.list \
 	@qemu/build.sh configure $(Q)/patched $(@D) $(CONFIGURED)
 	@touch $@
 
-$(PLAIN): $(B)/qemu-%: $(Q)/plain-build/build.ninja
+$(PLAIN): $(B)/qemu-%: $(Q)/plain-build/build.ninja $(Q)/.patched
 	@qemu/build.sh compile $(<D) $*
 	@ln -f $(<D)/qemu-$* $@
 	@touch $@

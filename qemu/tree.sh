@@ -1,6 +1,7 @@
 #!/bin/bash
-# Bring the patched tree up to date in place: plain source + series. Only files that come out
-# different are written, so that a build of the tree recompiles no more than it must.
+# Bring the trees up to date in place: the plain one is the source with mended.patch, the patched
+# one that with the series. Only files that come out different are written, so that a build of a
+# tree recompiles no more than it must.
 #
 #   tree.sh PLAIN PATCHED
 #
@@ -15,6 +16,18 @@ fail() { echo "qemu/tree.sh: $*" >&2; exit 1; }
 plain=$1 patched=$2
 touched=$patched/.dqemu-touched # what the series changed when it was last applied
 
+mended=$here/patches/mended.patch
+if ! cmp -s "$mended" "$plain/.dqemu-mended"; then
+    if [ -e "$plain/.dqemu-mended" ]; then
+        patch -d "$plain" -p1 -R -F0 --no-backup-if-mismatch -s <"$plain/.dqemu-mended" >&2 ||
+            fail "$plain was altered; remove it and make again"
+        rm "$plain/.dqemu-mended"
+    fi
+    patch -d "$plain" -p1 -F0 --no-backup-if-mismatch -s <"$mended" >&2 ||
+        fail "mended.patch does not apply to QEMU $(cat "$plain/VERSION")"
+    cp "$mended" "$plain/.dqemu-mended"
+fi
+
 if [ ! -e "$touched" ]; then
     rm -rf "$patched"
     cp -a --reflink=auto "$plain" "$patched"
@@ -28,7 +41,7 @@ series=()
 
 work=$(mktemp -d "$patched/.dqemu-work.XXXXXX")
 trap 'rm -rf "$work"' EXIT
-for p in "${series[@]}"; do
+for p in mended.patch "${series[@]}"; do
     sed -nE 's#^(---|\+\+\+) [ab]/([^[:space:]]+).*#\2#p' "$here/patches/$p"
 done | sort -u >"$work/files"
 

@@ -3,7 +3,7 @@
 # other, in step with the other machines. Each point says "check NAME: ok" or "check NAME: failed".
 #
 #   machine.sh PART...      behave faults mesh2 mesh3 killed cut quiet gone clock_set limits
-#                           bench guests2[:NAME,...] guests3[:NAME,...]   (all guests)
+#                           bench no_avx guests2[:NAME,...] guests3[:NAME,...]   (all guests)
 #
 # SPDX-License-Identifier: GPL-2.0-or-later
 set -u
@@ -189,26 +189,36 @@ hosts_end() { # NAME
     unset DQEMU_TRANSPORT DQEMU_RSH DQEMU_HOSTS
 }
 
-# Guests by the suite's own runner, from the first machine, with a node on each of COUNT.
-guests() { # COUNT [NAME,...]
-    local -x DQEMU_TIME_SCALE=$((4 * ${DQEMU_TIME_SCALE:-1})) # the machines are emulated
-    # ... and a thread that has got its page takes milliseconds to run
-    local -x DQEMU_OPTIONS=hold_us=3000
+# Guests by the suite's own runner, whose points are ours.
+suite() { # VARIABLE=VALUE...
     local line groups=(clock code compute io litmus memory processes signals split sync threads)
+    # The machines are emulated: a thread that has got its page takes milliseconds to run.
+    env DQEMU_TIME_SCALE=$((4 * ${DQEMU_TIME_SCALE:-1})) DQEMU_OPTIONS=hold_us=3000 "$@" \
+        tests/e2e/run_group.sh "${groups[@]}" 2>&1 |
+        while IFS= read -r line; do
+            case $line in
+            "ok "*) echo "check ${line#*- }: ok (second $SECONDS)" ;;
+            "not ok "*) echo "check ${line#*- }: failed (second $SECONDS)" ;;
+            1..*) ;;
+            *) echo "$line" ;;
+            esac
+        done
+}
+
+# From the first machine, with a node on each of COUNT.
+guests() { # COUNT [NAME,...]
     hosts_begin "guests$1" "$1"
-    if [ "$VM_INDEX" = 1 ]; then
-        DQEMU_TEST_GUESTS=${2//,/ } DQEMU_TEST_NODES=$1 DQEMU_TEST_JOBS=2 \
-            tests/e2e/run_group.sh "${groups[@]}" 2>&1 |
-            while IFS= read -r line; do
-                case $line in
-                "ok "*) echo "check ${line#*- }: ok (second $SECONDS)" ;;
-                "not ok "*) echo "check ${line#*- }: failed (second $SECONDS)" ;;
-                1..*) ;;
-                *) echo "$line" ;;
-                esac
-            done
-    fi
+    [ "$VM_INDEX" != 1 ] || suite DQEMU_TEST_NODES="$1" DQEMU_TEST_GUESTS="${2//,/ }"
     hosts_end "guests$1"
+}
+
+# Nodes of one machine, whose processor loads no 16 bytes at once: each page that is shared is split.
+no_avx() {
+    local guests="atomics_lse mutex split_atomics split_wide"
+    ! grep -qw avx /proc/cpuinfo
+    point "a processor without AVX" $?
+    [ -w /dev/userfaultfd ] || sysctl -q vm.unprivileged_userfaultfd=1
+    suite DQEMU_TEST_NODES=3 DQEMU_TEST_SPLIT=force DQEMU_TEST_GUESTS="$guests"
 }
 
 # The clock of the master's machine is set forward by an hour in the middle of a run.
@@ -272,7 +282,7 @@ for part; do
     mesh2) mesh 2 ;;
     mesh3) mesh 3 ;;
     guests2* | guests3*) guests "${part:6:1}" "${part:8}" ;;
-    killed | cut | quiet | gone | clock_set | bench | limits) "$part" ;;
+    killed | cut | quiet | gone | clock_set | bench | no_avx | limits) "$part" ;;
     *) echo "no part $part" >&2 && exit 2 ;;
     esac
 done

@@ -3,7 +3,7 @@
 # (rxe: InfiniBand's rules) and siw (iWARP), between two and three machines. What the machines do
 # is in machine.sh.
 #
-#   DQEMU_TEST_RDMA          only this driver: rxe or siw (both)
+#   DQEMU_TEST_RDMA          only with this driver: rxe, siw, or none (all)
 #   DQEMU_TEST_RDMA_GUESTS   NAME,... on three machines with rxe, or all (some of each kind)
 #
 # SPDX-License-Identifier: GPL-2.0-or-later
@@ -44,6 +44,8 @@ guests=${DQEMU_TEST_RDMA_GUESTS:-$some}
 limit=500
 [ "$guests" != all ] || guests='' limit=4000
 
+machines=(--vms 3)
+
 # One session of machines; each "check NAME: ok" of theirs is a point, and so is its end.
 session() { # DRIVER SECONDS PART...
     local driver=$1 seconds=$2 line
@@ -55,7 +57,7 @@ session() { # DRIVER SECONDS PART...
         *'] check '*': failed'*) line=${line#*check } && verdict failed "$driver: ${line%%: failed*}" ;;
         *) echo "# $line" ;;
         esac
-    done < <(tests/rdma/vm.sh run --driver "$driver" --vms 3 --mem 1024 \
+    done < <(tests/rdma/vm.sh run --driver "$driver" "${machines[@]}" --mem 1024 \
         --timeout $((seconds * scale)) --env "DQEMU_TIME_SCALE=$scale" --share "$PWD" \
         -- tests/rdma/machine.sh "$@" 2>&1 && echo '] check machines end well: ok' ||
         echo '] check machines end well: failed')
@@ -65,6 +67,9 @@ session() { # DRIVER SECONDS PART...
 session rxe $limit behave faults limits bench mesh3 mesh2 killed quiet cut \
     guests2:big_sum,mutex "guests3:$guests" clock_set gone
 session siw 500 behave faults mesh3 mesh2 killed quiet cut guests2:mutex guests3:barrier,pipes gone
+# What else only another machine shows.
+machines=(--vms 1 --cpu qemu64)
+session none 200 no_avx
 
 echo "1..$point"
 [ $failed = 0 ] && [ $point -gt 0 ]
