@@ -214,7 +214,7 @@ guests() { # COUNT [NAME,...]
 
 # Nodes of one machine, whose processor loads no 16 bytes at once: each page that is shared is split.
 no_avx() {
-    local guests="atomics_lse mutex split_atomics split_wide"
+    local guests="split_atomics split_wide"
     ! grep -qw avx /proc/cpuinfo
     point "a processor without AVX" $?
     [ -w /dev/userfaultfd ] || sysctl -q vm.unprivileged_userfaultfd=1
