@@ -98,7 +98,7 @@ static char *pushed_script(const struct dq_push_file *launcher)
         "e=$(head -c %zu 2>&1 >\"$t\") && right \"$t\" && chmod 700 \"$t\" && mv \"$t\" \"$f\" || "
         "{ echo \"cannot keep dqemu-launch in $d: ${e:-it was altered on the way}; %s\" >&2; "
         "exit 1; }; fi; "
-        "exec \"$f\" --agent",
+        "touch \"$f\" 2>/dev/null; exec \"$f\" --agent",
         launcher->hash, launcher->hash, launcher->size, launcher->size, DQ_PUSH_REMEDY);
 }
 
@@ -135,42 +135,40 @@ static bool is_litter(const struct stat *st, const char *name)
            age > (g_str_has_prefix(name, NEW_PREFIX) ? DQ_PUSH_NEW_AGE : DQ_PUSH_AGE);
 }
 
-static void sweep_folder(const char *folder)
+static void for_each_in(const char *folder, void (*fn)(const char *path, const char *name))
 {
     GDir *dir = g_dir_open(folder, 0, NULL);
     const char *name;
 
     while (dir && (name = g_dir_read_name(dir))) {
         char *path = g_build_filename(folder, name, NULL);
-        struct stat st;
 
-        if (lstat(path, &st) == 0 && is_litter(&st, name)) {
-            unlink(path);
-        }
+        fn(path, name);
         g_free(path);
     }
     if (dir) {
         g_dir_close(dir);
     }
-    rmdir(folder); /* if that was all */
+}
+
+/* The folder goes with the last of it; one that somebody has just made is not touched. */
+static void sweep_file(const char *path, const char *name)
+{
+    struct stat st;
+
+    if (lstat(path, &st) == 0 && is_litter(&st, name) && unlink(path) == 0) {
+        char *folder = g_path_get_dirname(path);
+
+        rmdir(folder);
+        g_free(folder);
+    }
 }
 
 /* Before something is added to the cache. What cannot be removed stays. */
-static void sweep(const char *cache)
+static void sweep(const char *path, const char *name)
 {
-    GDir *dir = g_dir_open(cache, 0, NULL);
-    const char *name;
-
-    while (dir && (name = g_dir_read_name(dir))) {
-        char *path = g_build_filename(cache, name, NULL);
-
-        if (strlen(name) == DQ_PUSH_HASH_SIZE - 1) {
-            sweep_folder(path);
-        }
-        g_free(path);
-    }
-    if (dir) {
-        g_dir_close(dir);
+    if (strlen(name) == DQ_PUSH_HASH_SIZE - 1) {
+        for_each_in(path, sweep_file);
     }
 }
 
@@ -189,7 +187,7 @@ void dq_push_store_open(struct dq_push_store *s, const char *path, size_t size)
     char *folder = g_path_get_dirname(path);
     char *cache = g_path_get_dirname(folder);
 
-    sweep(cache);
+    for_each_in(cache, sweep);
     *s = (struct dq_push_store){.fd = -1, .left = size, .path = g_strdup(path)};
     s->temporary = g_build_filename(folder, NEW_PREFIX "XXXXXX", NULL);
     if (g_mkdir_with_parents(folder, 0700) < 0) {

@@ -169,7 +169,6 @@ struct dq_rdma {
     struct ibv_srq *srq; /* NULL: each connection has its own buffers */
     struct event *cq_event;
     struct event *async_event;
-    struct event *tick; /* NULL: contact_ms is 0, or nobody is there to watch */
     bool iwarp;
     uint32_t room;  /* packets of each peer */
     uint32_t sends; /* work requests of each connection */
@@ -256,9 +255,8 @@ void dq_rdma_poll_event(int fd, short what, void *rdma);
 
 /* For a connection that is not yet made: the device's patience, to suit contact_ms. */
 void dq_rdma_contact_tune(const struct dq_rdma *r, struct rdma_cm_id *id);
-/* Begins and ends to watch the links; on the loop. Ending twice is no error. */
+/* Begins to watch the links. On the loop. */
 void dq_rdma_contact_start(struct dq_rdma *r);
-void dq_rdma_contact_stop(struct dq_rdma *r);
 
 /* ---- rdma_link.c */
 

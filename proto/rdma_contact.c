@@ -14,22 +14,13 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
-#include <event2/event.h>
-#include <stdio.h>
-
 #include "proto/rdma.h"
 
-#define MOST_TICK_MS 1000u
 /* A probe and its answer lie between two ticks, another may just have missed one. */
 #define SLACK_TICKS 2u
 /* The standard's unit: the time-out is 4.096 us * 2^exponent, of five bits (InfiniBand 1.4, 9.9.2.1.2). */
 #define ACK_UNIT_NS UINT64_C(4096)
 #define ACK_MOST 31u
-
-static unsigned tick_ms(const struct dq_rdma *r)
-{
-    return MIN(MOST_TICK_MS, MAX(1, r->common.cfg.contact_ms / 10));
-}
 
 /* The shortest of which a device's attempts together exceed the limit by a quarter. */
 static uint8_t ack_exponent(const struct dq_rdma *r)
@@ -56,7 +47,7 @@ void dq_rdma_contact_tune(const struct dq_rdma *r, struct rdma_cm_id *id)
 /* Ticks of silence that a peer has. */
 static unsigned allowance(const struct dq_rdma *r)
 {
-    const unsigned tick = tick_ms(r), limit = r->common.cfg.contact_ms / tick;
+    const unsigned tick = dq_transport_tick_ms(&r->common), limit = r->common.cfg.contact_ms / tick;
     const uint64_t pause_ms = (ACK_UNIT_NS << ack_exponent(r)) / 1000000;
 
     return limit + SLACK_TICKS + (r->iwarp ? limit : (unsigned)(pause_ms / tick) + 1);
@@ -86,16 +77,15 @@ static bool is_silent(struct dq_rdma_link *l)
     return silent;
 }
 
-static void on_tick(evutil_socket_t fd, short what, void *arg)
+static void look(struct dq_transport *t)
 {
-    struct dq_rdma *r = arg;
-    char why[96];
+    struct dq_rdma *r = dq_rdma_of(t);
+    char why[DQ_TRANSPORT_SILENCE];
 
-    (void)fd, (void)what;
     /* What has come while other things kept the loop is no silence. */
     dq_rdma_poll(r, UINT32_MAX);
-    snprintf(why, sizeof(why), "nothing heard from it for %g s", r->common.cfg.contact_ms / 1e3);
-    for (int i = 0; i < r->common.cfg.nodes; i++) {
+    dq_transport_silence(t, why);
+    for (int i = 0; i < t->cfg.nodes; i++) {
         if (is_silent(&r->links[i])) {
             dq_rdma_link_broken(&r->links[i], why);
         }
@@ -104,18 +94,5 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 
 void dq_rdma_contact_start(struct dq_rdma *r)
 {
-    const struct timeval tick = {tick_ms(r) / 1000, tick_ms(r) % 1000 * 1000};
-
-    if (r->common.cfg.contact_ms > 0 && r->peers > 0) {
-        r->tick = event_new(r->common.base, -1, EV_PERSIST, on_tick, r);
-        event_add(r->tick, &tick);
-    }
-}
-
-void dq_rdma_contact_stop(struct dq_rdma *r)
-{
-    if (r->tick) {
-        event_free(r->tick);
-        r->tick = NULL;
-    }
+    dq_transport_watch(&r->common, look);
 }

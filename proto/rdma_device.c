@@ -234,7 +234,7 @@ void dq_rdma_device_gone(struct dq_rdma *r, const char *how)
         event_del(r->async_event);
         event_del(r->cq_event);
     }
-    dq_rdma_contact_stop(r);
+    dq_transport_unwatch(&r->common);
 }
 
 static void queue_broken(struct dq_rdma *r, struct ibv_qp *qp)
@@ -391,7 +391,6 @@ void dq_rdma_device_close(struct dq_rdma *r)
         event_free(r->cq_event);
         event_free(r->async_event);
     }
-    dq_rdma_contact_stop(r);
     close_queues(r);
     for (int i = 0; i < r->common.cfg.nodes; i++) {
         if (r->links[i].landing_mr) {

@@ -75,7 +75,6 @@ static void tcp_destroy(struct dq_transport *t)
     for (int i = 0; i < t->cfg.nodes; i++) {
         dq_tcp_link_close(&tcp->links[i]);
     }
-    dq_tcp_contact_stop(t);
     dq_transport_close(t);
     g_free(tcp->links);
     g_free(tcp);

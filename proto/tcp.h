@@ -63,8 +63,6 @@ struct dq_tcp {
     struct event *accept_again; /* timer, after descriptors ran out */
     GQueue dialled;             /* struct dq_tcp_join, of known peers: dialled, or proved */
     GQueue strangers;           /* struct dq_tcp_join, accepted and not yet proved; oldest first */
-
-    struct event *tick; /* NULL: contact_ms is 0 */
 };
 
 static inline struct dq_tcp *dq_tcp_of(struct dq_transport *t)
@@ -91,9 +89,8 @@ void dq_tcp_link_lost(struct dq_tcp_link *l, const char *why);
 void dq_tcp_link_broken(struct dq_tcp_link *l, const char *why);
 void dq_tcp_link_close(struct dq_tcp_link *l);
 
-/* tcp_contact.c: prepares a socket; begins and ends to watch the links. On the loop. */
+/* tcp_contact.c: prepares a socket; begins to watch the links. On the loop. */
 void dq_tcp_contact_tune(const struct dq_transport *t, int fd);
 void dq_tcp_contact_start(struct dq_transport *t);
-void dq_tcp_contact_stop(struct dq_transport *t);
 
 #endif

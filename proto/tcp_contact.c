@@ -28,16 +28,10 @@
 #ifndef TCP_RTO_MAX_MS
 #define TCP_RTO_MAX_MS 44 /* Linux 6.15 */
 #endif
-#define MOST_TICK_MS 1000u
 /* An answer takes no longer, on any network that nodes are joined by. */
 #define ANSWER_MS 500u
 /* As many as the kernel allows: it must not give up before the ticks do, nor while we stand. */
 #define MOST_PROBES 127
-
-static unsigned tick_ms(const struct dq_transport *t)
-{
-    return MIN(MOST_TICK_MS, MAX(1, t->cfg.contact_ms / 10));
-}
 
 void dq_tcp_contact_tune(const struct dq_transport *t, int fd)
 {
@@ -59,7 +53,7 @@ void dq_tcp_contact_tune(const struct dq_transport *t, int fd)
 /* One tick of a link: has the silence lasted too long? */
 static bool is_silent(struct dq_tcp_link *l)
 {
-    const unsigned tick = tick_ms(l->t), limit = l->t->cfg.contact_ms / tick;
+    const unsigned tick = dq_transport_tick_ms(l->t), limit = l->t->cfg.contact_ms / tick;
     struct dq_tcp_contact *c = &l->contact;
     struct tcp_info info = {0};
     socklen_t length = sizeof(info);
@@ -87,18 +81,15 @@ static bool is_silent(struct dq_tcp_link *l)
 static void lost_by_silence(struct dq_tcp_link *l)
 {
     const struct linger reset = {.l_onoff = 1};
-    char why[96];
+    char why[DQ_TRANSPORT_SILENCE];
 
-    snprintf(why, sizeof(why), "nothing heard from it for %g s", l->t->cfg.contact_ms / 1e3);
+    dq_transport_silence(l->t, why);
     setsockopt(l->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
     dq_tcp_link_broken(l, why);
 }
 
-static void on_tick(evutil_socket_t fd, short what, void *arg)
+static void look(struct dq_transport *t)
 {
-    struct dq_transport *t = arg;
-
-    (void)fd, (void)what;
     for (int i = 0; i < t->cfg.nodes; i++) {
         struct dq_tcp_link *l = &dq_tcp_of(t)->links[i];
 
@@ -110,17 +101,5 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 
 void dq_tcp_contact_start(struct dq_transport *t)
 {
-    const struct timeval tick = {tick_ms(t) / 1000, tick_ms(t) % 1000 * 1000};
-
-    if (t->cfg.contact_ms > 0 && t->cfg.nodes > 1) {
-        dq_tcp_of(t)->tick = event_new(t->base, -1, EV_PERSIST, on_tick, t);
-        event_add(dq_tcp_of(t)->tick, &tick);
-    }
-}
-
-void dq_tcp_contact_stop(struct dq_transport *t)
-{
-    if (dq_tcp_of(t)->tick) {
-        event_free(dq_tcp_of(t)->tick);
-    }
+    dq_transport_watch(t, look);
 }

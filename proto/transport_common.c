@@ -20,6 +20,8 @@
 
 /* A queue to oneself that has grown beyond this gives its memory back when it is empty. */
 #define SELF_KEEP (1u << 20)
+/* Silence is looked for ten times in the limit, at least so often. */
+#define MOST_TICK_MS 1000u
 /* A flood of strangers must not become a flood of notes. */
 #define NOTES_PER_SECOND 20
 
@@ -58,21 +60,64 @@ void dq_transport_maybe_ready(struct dq_transport *t)
     }
 }
 
-void dq_transport_lost(struct dq_transport *t, int node, const char *why)
+static void tell(struct dq_transport *t, void (*event)(void *ctx, int node, const char *why),
+                 int node, const char *why)
 {
     t->taken |= UINT64_C(1) << node;
-    t->events.lost(t->ctx, node, why);
+    event(t->ctx, node, why);
+}
+
+void dq_transport_lost(struct dq_transport *t, int node, const char *why)
+{
+    tell(t, t->events.lost, node, why);
 }
 
 void dq_transport_broken(struct dq_transport *t, int node, const char *why)
 {
-    if (t->events.broken) {
-        t->taken |= UINT64_C(1) << node;
-        t->events.broken(t->ctx, node, why);
-    } else {
-        dq_transport_lost(t, node, why);
+    tell(t, t->events.broken ? t->events.broken : t->events.lost, node, why);
+}
+
+/* ---- silence */
+
+unsigned dq_transport_tick_ms(const struct dq_transport *t)
+{
+    return MIN(MOST_TICK_MS, MAX(1, t->cfg.contact_ms / 10));
+}
+
+static void on_tick(evutil_socket_t fd, short what, void *arg)
+{
+    struct dq_transport *t = arg;
+
+    (void)fd, (void)what;
+    t->look(t);
+}
+
+void dq_transport_watch(struct dq_transport *t, void (*look)(struct dq_transport *t))
+{
+    const unsigned ms = dq_transport_tick_ms(t);
+    const struct timeval tick = {ms / 1000, ms % 1000 * 1000};
+
+    if (t->cfg.contact_ms > 0 && t->cfg.nodes > 1) {
+        t->look = look;
+        t->tick = event_new(t->base, -1, EV_PERSIST, on_tick, t);
+        event_add(t->tick, &tick);
     }
 }
+
+void dq_transport_unwatch(struct dq_transport *t)
+{
+    if (t->tick) {
+        event_free(t->tick);
+        t->tick = NULL;
+    }
+}
+
+void dq_transport_silence(const struct dq_transport *t, char to[DQ_TRANSPORT_SILENCE])
+{
+    snprintf(to, DQ_TRANSPORT_SILENCE, "nothing heard from it for %g s", t->cfg.contact_ms / 1e3);
+}
+
+/* ---- the loop is called */
 
 static void on_wake(evutil_socket_t fd, short what, void *arg)
 {
@@ -286,6 +331,7 @@ int dq_transport_open(struct dq_transport *t, struct event_base *base,
 
 void dq_transport_close(struct dq_transport *t)
 {
+    dq_transport_unwatch(t);
     event_free(t->wake);
     close(t->wake_fd);
     pthread_mutex_destroy(&t->self_lock);

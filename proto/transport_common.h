@@ -37,6 +37,8 @@ struct dq_transport {
 
     int wake_fd; /* eventfd: makes the loop look at what follows */
     struct event *wake;
+    struct event *tick; /* NULL: nobody is watched */
+    void (*look)(struct dq_transport *t);
     void (*called)(struct dq_transport *t); /* some link wants the loop */
     uint64_t gathered;      /* the loop's: a bit per link that has bytes for the end of the turn */
     atomic_bool woken;      /* wake_fd is written and not yet read */
@@ -85,6 +87,18 @@ int dq_transport_dial(struct dq_transport *t, const struct dq_peer_addr *peers,
 
 /* Calls ready() if now is the time. */
 void dq_transport_maybe_ready(struct dq_transport *t);
+/*
+ * Watching for peers that are silent for contact_ms: look() runs on the loop once in a tick, from
+ * watch until unwatch or close; never if contact_ms is 0 or there are no peers. A transport counts
+ * ticks, not time: a node that was stopped itself has missed them, and blames nobody.
+ */
+unsigned dq_transport_tick_ms(const struct dq_transport *t);
+void dq_transport_watch(struct dq_transport *t, void (*look)(struct dq_transport *t));
+void dq_transport_unwatch(struct dq_transport *t);
+#define DQ_TRANSPORT_SILENCE 96
+/* Why a silent peer is lost, for people. */
+void dq_transport_silence(const struct dq_transport *t, char to[DQ_TRANSPORT_SILENCE]);
+
 /* A peer is lost: nobody is expected under its number any more, and lost() or broken() is called. */
 typedef void dq_transport_loss(struct dq_transport *t, int node, const char *why);
 dq_transport_loss dq_transport_lost, dq_transport_broken;

@@ -93,36 +93,49 @@ killed() {
     meet after-killed
 }
 
+# What this machine sends is lost, and nobody is told; or it arrives again.
+cable() { # cut|whole
+    local verb=add
+    [ "$1" = cut ] || verb=del
+    tc qdisc $verb dev eth0 root netem loss 100%
+}
+
+# The cable is cut until the node of this machine, process PID, has said that it lost the other.
+cut_for_good() { # PID FILE SECONDS NAME
+    local said status
+    meet "$2-cut" 2
+    cable cut
+    wait "$1"
+    status=$?
+    meet "$2-told" 2
+    cable whole
+    said=$(cat "/tmp/$2")
+    echo "$said"
+    [ $status = 0 ] &&
+        [[ $said == *"node $((2 - VM_INDEX)) was lost: nothing heard from it for $3 s"* ]]
+    point "$4 (node $((VM_INDEX - 1)))" $?
+}
+
 # The first two machines' cable is cut, for a while and then for good; nobody is told.
 cut() {
-    local other=$((2 - VM_INDEX)) said status
     [ "$VM_INDEX" -le 2 ] || return 0
     DQEMU_TEST_CONTACT=5000 peer 100 stay 0 cut 2 >/tmp/cut &
     await_words /tmp/cut 'under way'
     meet cut-under-way 2
-    tc qdisc add dev eth0 root netem loss 100%
+    cable cut
     sleep 2
-    tc qdisc del dev eth0 root
+    cable whole
     meet cut-mended 2
     : >"$VM_SHARED/cut/more"
     await_words /tmp/cut 'goes on|was lost'
     grep -q 'goes on' /tmp/cut
     point "a cable cut for 2 s, of 5 allowed (node $((VM_INDEX - 1)))" $?
-    meet cut-again 2
-    tc qdisc add dev eth0 root netem loss 100%
-    wait $!
-    status=$?
-    meet cut-told 2
-    tc qdisc del dev eth0 root
-    said=$(cat /tmp/cut)
-    echo "$said"
-    [ $status = 0 ] && [[ $said == *"node $other was lost: nothing heard from it for 5 s"* ]]
-    point "a cable that stays cut (node $((VM_INDEX - 1)))" $?
+    cut_for_good $! cut 5 "a cable that stays cut"
 }
 
 # Nodes that say nothing: one that is stopped is no loss, one whose cable is cut is.
 quiet() {
-    local other=$((2 - VM_INDEX)) peer said status
+    local peer
     [ "$VM_INDEX" -le 2 ] || return 0
     DQEMU_TEST_CONTACT=3000 peer 100 idle 0 quiet 2 >/tmp/quiet &
     peer=$!
@@ -137,16 +150,7 @@ quiet() {
     sleep 1
     kill -0 $peer && ! grep -q 'was lost' /tmp/quiet
     point "a node that is stopped is no loss (node $((VM_INDEX - 1)))" $?
-    meet quiet-cut 2
-    tc qdisc add dev eth0 root netem loss 100%
-    wait $peer
-    status=$?
-    meet quiet-told 2
-    tc qdisc del dev eth0 root
-    said=$(cat /tmp/quiet)
-    echo "$said"
-    [ $status = 0 ] && [[ $said == *"node $other was lost: nothing heard from it for 3 s"* ]]
-    point "the cable of a node that says nothing is cut (node $((VM_INDEX - 1)))" $?
+    cut_for_good $peer quiet 3 "the cable of a node that says nothing is cut"
 }
 
 # The second machine's device goes away in the middle.
@@ -172,10 +176,14 @@ gone() {
     point "a device that is gone is told (node $((VM_INDEX - 1)))" $?
 }
 
+allow_userfaultfd() {
+    [ -w /dev/userfaultfd ] || sysctl -q vm.unprivileged_userfaultfd=1
+}
+
 # The machines are hosts to dqemu-launch, from here until hosts_end. The other machines only serve.
 hosts_begin() { # NAME COUNT
     local i
-    [ -w /dev/userfaultfd ] || sysctl -q vm.unprivileged_userfaultfd=1
+    allow_userfaultfd
     $here/rsh.sh serve $port &
     server=$!
     export DQEMU_TRANSPORT=rdma DQEMU_RSH="$PWD/$here/rsh.sh %h $port" DQEMU_HOSTS=vm1
@@ -217,7 +225,7 @@ no_avx() {
     local guests="split_atomics split_wide"
     ! grep -qw avx /proc/cpuinfo
     point "a processor without AVX" $?
-    [ -w /dev/userfaultfd ] || sysctl -q vm.unprivileged_userfaultfd=1
+    allow_userfaultfd
     suite DQEMU_TEST_NODES=3 DQEMU_TEST_SPLIT=force DQEMU_TEST_GUESTS="$guests"
 }
 
@@ -255,7 +263,7 @@ bench() {
 limits() {
     local said
     [ "$VM_INDEX" = 1 ] || return 0
-    [ -w /dev/userfaultfd ] || sysctl -q vm.unprivileged_userfaultfd=1
+    allow_userfaultfd
     said=$(timeout 60 build/dqemu-launch -n 2 --transport rdma build/guests/big_sum 2>&1)
     [ $? = 125 ] &&
         [[ $said == "dqemu: node "*" cannot listen at 127.0.0.1 port 0: no RDMA device has address \

@@ -116,6 +116,12 @@ static gpointer send_for_ever(gpointer arg)
     return NULL;
 }
 
+static void say(struct tcp_node *n, const char *words)
+{
+    printf("node %d: %s\n", n->id, words);
+    fflush(stdout);
+}
+
 static void say_lost(struct tcp_node *n)
 {
     for (int i = 0; i < n->nodes; i++) {
@@ -180,8 +186,7 @@ static int idle(struct tcp_node *n)
 
     send_to_all(&s);
     TCP_WAIT(n, n->messages == s.count * (unsigned)n->nodes || any_lost(n));
-    printf("node %d: under way\n", n->id);
-    fflush(stdout);
+    say(n, "under way");
     return wait_for_loss(n);
 }
 
@@ -195,15 +200,13 @@ static int stay(struct tcp_node *n, const char *folder)
         g_thread_unref(g_thread_new("sender", send_for_ever, &s[i]));
     }
     await_messages(n, 100);
-    printf("node %d: under way\n", n->id);
-    fflush(stdout);
+    say(n, "under way");
     while (access(more, F_OK) != 0 && !is_lost(n)) {
         poll(NULL, 0, 20);
     }
     await_messages(n, 100);
     if (!is_lost(n)) {
-        printf("node %d: goes on\n", n->id);
-        fflush(stdout);
+        say(n, "goes on");
     }
     return wait_for_loss(n);
 }
