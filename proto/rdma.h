@@ -96,6 +96,8 @@ struct dq_rdma_conn {
     int error; /* errno of the attempt to dial, told from the loop */
     struct dq_auth auth;
     struct event *deadline;
+    struct event *nudge;       /* rdma_join.c; or NULL */
+    unsigned nudge_ms;         /* until the next one */
     struct dq_rdma_link *link; /* from DQ_RDMA_PROVED on */
     char name[DQ_TRANSPORT_NAME];
 

@@ -25,14 +25,26 @@
 /* How long a refused peer's last words may take. */
 static const struct timeval leave_limit = {1, 0};
 
+/* The first nudge; each pause is twice the one before. */
+#define NUDGE_MS 250
+
 #define CLOSED_EARLY "closed the connection during the handshake"
 
 /* ---- one connection */
+
+static void stop_nudging(struct dq_rdma_conn *c)
+{
+    if (c->nudge) {
+        event_free(c->nudge);
+        c->nudge = NULL;
+    }
+}
 
 void dq_rdma_conn_free(struct dq_rdma_conn *c)
 {
     struct dq_rdma *r = c->r;
 
+    stop_nudging(c);
     g_queue_remove(&r->strangers, c);
     r->conns[c->place] = NULL;
     if (c->deadline) {
@@ -53,6 +65,7 @@ static void leave(struct dq_rdma_conn *c)
 {
     struct dq_rdma *r = c->r;
 
+    stop_nudging(c);
     if (c->controls == 0 || c->failed || r->gone) {
         dq_rdma_conn_free(c);
         return;
@@ -287,9 +300,10 @@ void dq_rdma_join_received(struct dq_rdma_conn *c, const uint8_t *bytes, size_t 
 {
     enum dq_auth_result result;
 
-    if (c->stage == DQ_RDMA_LEAVING) {
+    if (c->stage == DQ_RDMA_LEAVING || length == 0) { /* 0: a nudge */
         return;
     }
+    stop_nudging(c);
     if (c->stage == DQ_RDMA_PROVED) {
         set_up(c, bytes, length);
         return;
@@ -389,6 +403,38 @@ static void routed(struct dq_rdma_conn *c)
     }
 }
 
+static void arm_nudge(struct dq_rdma_conn *c)
+{
+    struct timeval pause = {c->nudge_ms / 1000, c->nudge_ms % 1000 * 1000};
+
+    evtimer_add(c->nudge, &pause);
+}
+
+static void on_nudge(evutil_socket_t fd, short what, void *arg)
+{
+    struct dq_rdma_conn *c = arg;
+
+    (void)fd, (void)what;
+    if (dq_rdma_conn_control(c, "", 0)) {
+        c->nudge_ms *= 2;
+    }
+    arm_nudge(c);
+}
+
+/*
+ * siw, who accepts a connection, answers first and then begins to watch the socket: what came in between
+ * stays unread until something else comes (drivers/infiniband/sw/siw/siw_cm.c, siw_accept(): the
+ * answer is sent before siw_qp_socket_assoc()). Who has dialled speaks first and then waits, so it says
+ * nothing, an empty message, until it is answered. The pauses are for the few buffers that a stranger
+ * has; the deadline ends it.
+ */
+static void begin_nudging(struct dq_rdma_conn *c)
+{
+    c->nudge = evtimer_new(c->r->common.base, on_nudge, c);
+    c->nudge_ms = NUDGE_MS;
+    arm_nudge(c);
+}
+
 static void established(struct dq_rdma_conn *c)
 {
     struct ibv_qp_attr a = {.min_rnr_timer = NO_BUFFER_PAUSE};
@@ -398,7 +444,9 @@ static void established(struct dq_rdma_conn *c)
     }
     if (c->stage == DQ_RDMA_CONNECTING) {
         c->stage = DQ_RDMA_GREETING;
-        send_due(c);
+        if (send_due(c) && c->r->iwarp) {
+            begin_nudging(c);
+        }
     }
 }
 

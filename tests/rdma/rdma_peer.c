@@ -7,9 +7,9 @@
  *
  * ADDRESS: that of each node, which listens on port 7100 + its number. FOLDER: seen by all; each
  * makes FOLDER/NODE once it listens. exchange: ends when all has arrived everywhere. stay: goes
- * on exchanging until a peer is lost, and tells why: "node K was lost: ..."; before that it says
- * "under way" and, when there is FOLDER/more, once more messages have come, "goes on". idle: says
- * nothing more once it is under way, until a peer is lost.
+ * on exchanging until a peer is lost, tells why: "node K was lost: ...", and ends when all who are
+ * not lost have told, too; before that it says "under way" and, when there is FOLDER/more, once more
+ * messages have come, "goes on". idle: says nothing more once it is under way, until a peer is lost.
  *
  *   DQEMU_TEST_CONTACT   contact_ms (0)
  *
@@ -172,22 +172,43 @@ static void await_messages(struct tcp_node *n, unsigned each)
     TCP_WAIT(n, n->messages >= least || any_lost(n));
 }
 
-static int wait_for_loss(struct tcp_node *n)
+static bool is_waited_for(struct tcp_node *n, const char *folder, int node)
 {
+    g_autofree char *told = g_strdup_printf("%s/told.%d", folder, node);
+    bool lost;
+
+    pthread_mutex_lock(&n->lock);
+    lost = n->lost_calls[node] > 0;
+    pthread_mutex_unlock(&n->lock);
+    return !lost && access(told, F_OK) != 0;
+}
+
+/* Who left at once might be the first loss that others hear of. */
+static int wait_for_loss(struct tcp_node *n, const char *folder)
+{
+    g_autofree char *told = g_strdup_printf("%s/told.%d", folder, n->id);
+
     TCP_WAIT(n, any_lost(n));
     pthread_mutex_lock(&n->lock);
     say_lost(n);
+    pthread_mutex_unlock(&n->lock);
+    g_assert_true(g_file_set_contents(told, "", 0, NULL));
+    for (int i = 0; i < n->nodes; i++) {
+        while (is_waited_for(n, folder, i)) {
+            poll(NULL, 0, 50);
+        }
+    }
     _exit(0); /* the senders are still at work */
 }
 
-static int idle(struct tcp_node *n)
+static int idle(struct tcp_node *n, const char *folder)
 {
     struct sender s = {n, 0, 100};
 
     send_to_all(&s);
     TCP_WAIT(n, n->messages == s.count * (unsigned)n->nodes || any_lost(n));
     say(n, "under way");
-    return wait_for_loss(n);
+    return wait_for_loss(n, folder);
 }
 
 static int stay(struct tcp_node *n, const char *folder)
@@ -208,7 +229,7 @@ static int stay(struct tcp_node *n, const char *folder)
     if (!is_lost(n)) {
         say(n, "goes on");
     }
-    return wait_for_loss(n);
+    return wait_for_loss(n, folder);
 }
 
 int main(int argc, char **argv)
@@ -243,7 +264,7 @@ int main(int argc, char **argv)
     if (strcmp(argv[1], "stay") == 0) {
         status = stay(n, argv[4]);
     } else if (strcmp(argv[1], "idle") == 0) {
-        status = idle(n);
+        status = idle(n, argv[4]);
     } else {
         status = exchange(n, strtoull(argv[3], NULL, 10));
     }
