@@ -438,6 +438,11 @@ static int report_open_error(int err)
                          "\"sysctl vm.unprivileged_userfaultfd=1\" or give this user access to "
                          "/dev/userfaultfd",
                          dq_pager.self);
+    } else if (err == -ENOTSUP) {
+        dq_control_error(125,
+                         "node %d may not read its own protected memory by /proc/self/mem; boot "
+                         "with proc_mem.force_override=always",
+                         dq_pager.self);
     } else {
         dq_control_error(125, "node %d cannot open userfaultfd: %s", dq_pager.self,
                          g_strerror(-err));
@@ -451,20 +456,19 @@ static void watch_faults(void *arg)
     dq_node_watch(dq_uffd_fd(), on_faults);
 }
 
-int dq_pager_open(uintptr_t guest_base)
+int dq_pager_admit(void)
 {
-    int err;
+    int err = dq_uffd_open();
 
-    if (!dq_node_is_live()) {
-        return 0;
+    return err ? report_open_error(err) : 0;
+}
+
+void dq_pager_open(uintptr_t guest_base)
+{
+    if (dq_node_is_live()) {
+        dq_pager.guest_base = guest_base;
+        dq_node_call(watch_faults, NULL);
     }
-    err = dq_uffd_open();
-    if (err) {
-        return report_open_error(err);
-    }
-    dq_pager.guest_base = guest_base;
-    dq_node_call(watch_faults, NULL);
-    return 0;
 }
 
 int dq_pager_register(uint64_t start, uint64_t length)

@@ -262,6 +262,16 @@ void dq_split_register(const bool *running)
     }
 }
 
+/* With the lock: who looks at it meanwhile has it. */
+void dq_split_unregister(void)
+{
+    if (me) {
+        pthread_mutex_lock(&members_lock);
+        STORE(me->running, NULL);
+        pthread_mutex_unlock(&members_lock);
+    }
+}
+
 void dq_split_passed(void)
 {
     if (me) {
@@ -928,6 +938,8 @@ void dq_split_open(uint64_t first, const struct dq_split_ops *ops)
 
 void dq_split_forked(void)
 {
+    pthread_mutex_init(&members_lock, NULL);
+    me = NULL;
     shadow = 0;
     clear_table();
     memset(closed, 0, sizeof(closed));

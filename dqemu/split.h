@@ -87,10 +87,11 @@ bool dq_split_was_split(uint64_t page);
 
 /*
  * Threads that look up where a granule is, and then go there. *running: the calling thread may be
- * between the two (for as long as the thread lives); it says dq_split_passed() now and then, when
- * it is not. Others stand between dq_split_enter() and dq_split_leave(). None of these block.
+ * between the two (until dq_split_unregister(), or its end); it says dq_split_passed() now and then,
+ * when it is not. Others stand between dq_split_enter() and dq_split_leave(). None of these block.
  */
 void dq_split_register(const bool *running);
+void dq_split_unregister(void); /* before `running` goes; it is false by then. Of any thread */
 void dq_split_passed(void);
 void dq_split_enter(void);
 void dq_split_leave(void);

@@ -36,7 +36,8 @@ struct scan_arg {
 #define SCAN _IOWR('f', 16, struct scan_arg)
 #define SCAN_PRESENT (UINT64_C(1) << 3)
 #define SCAN_SWAPPED (UINT64_C(1) << 4)
-#define PAGEMAP_CONTENT (UINT64_C(3) << 62) /* present, swapped */
+#define PAGEMAP_SWAPPED (UINT64_C(1) << 62)
+#define PAGEMAP_CONTENT (PAGEMAP_SWAPPED | UINT64_C(1) << 63) /* or present */
 
 /* Linux 6.8, likewise. */
 struct move_arg {
@@ -130,19 +131,42 @@ bool dq_uffd_is_exact(void)
     return uffd.exact;
 }
 
+/* Linux 6.12 can be told to let nobody read what its protection forbids. 0 or -errno. */
+static int read_protected(void)
+{
+    uint8_t *p =
+        mmap(NULL, DQ_PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    uint8_t seen = 0;
+    ssize_t n;
+
+    if (p == MAP_FAILED) {
+        return -errno;
+    }
+    *p = 1;
+    n = mprotect(p, DQ_PAGE_SIZE, PROT_NONE) ? -1 : pread(uffd.mem, &seen, 1, (off_t)(uintptr_t)p);
+    munmap(p, DQ_PAGE_SIZE);
+    return n == 1 && seen == 1 ? 0 : -ENOTSUP;
+}
+
 int dq_uffd_open(void)
 {
-    int err;
+    int err = 0;
 
     uffd.fd = dq_node_high_fd(open_descriptor());
-    uffd.mem = dq_node_high_fd(open("/proc/self/mem", O_RDONLY | O_CLOEXEC));
-    uffd.pagemap = dq_node_high_fd(open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC));
     if (uffd.fd < 0) {
-        err = uffd.fd;
-    } else if (uffd.mem < 0 || uffd.pagemap < 0) {
-        err = -ENOENT;
+        return uffd.fd;
+    }
+    uffd.mem = dq_node_high_fd(open("/proc/self/mem", O_RDONLY | O_CLOEXEC));
+    if (uffd.mem >= 0) {
+        uffd.pagemap = dq_node_high_fd(open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC));
+    }
+    if (uffd.mem < 0 || uffd.pagemap < 0) {
+        err = -errno;
     } else {
         err = agree_on_features(uffd.fd);
+    }
+    if (!err) {
+        err = read_protected();
     }
     if (err) {
         dq_uffd_close();
@@ -440,9 +464,29 @@ size_t dq_uffd_take(uintptr_t at, size_t pages, const uint8_t **bytes)
     return have / DQ_PAGE_SIZE;
 }
 
+static bool is_swapped(uintptr_t at)
+{
+    uint64_t entry;
+
+    return pread(uffd.pagemap, &entry, sizeof(entry), (off_t)(at / DQ_PAGE_SIZE * sizeof(entry))) ==
+               sizeof(entry) &&
+           entry & PAGEMAP_SWAPPED;
+}
+
+/*
+ * What the kernel cannot read just now must not pass for absent: it would be sent as zeroes. (What is
+ * present and cannot be read is a device's memory, which is no page of ours.)
+ */
+static void must_be_absent(uintptr_t at, int error)
+{
+    if (error != EIO || is_swapped(at)) {
+        fail("read", error);
+    }
+}
+
 /*
  * Through /proc/self/mem: it passes by the guest's protections, and it does not wait for a
- * userfaultfd (the kernel fails the access instead), so the loop cannot wait for itself.
+ * userfaultfd (the kernel fails the access instead, with EIO), so the loop cannot wait for itself.
  */
 bool dq_uffd_read(uintptr_t at, void *to, size_t pages)
 {
@@ -453,6 +497,9 @@ bool dq_uffd_read(uintptr_t at, void *to, size_t pages)
         ssize_t n = pread(uffd.mem, into, pages * DQ_PAGE_SIZE, (off_t)at);
         size_t done = n > 0 ? (size_t)n / DQ_PAGE_SIZE : 0;
 
+        if (n < 0) {
+            must_be_absent(at, errno);
+        }
         if (done == 0) {
             memset(into, 0, DQ_PAGE_SIZE);
             done = 1;

@@ -20,7 +20,8 @@
 #include <stdint.h>
 
 /* Opens what the functions below need. 0; -EPERM: not permitted; -ENOSYS: the kernel has not
- * got it, or lacks write protection; or -errno. */
+ * got it, or lacks write protection; -ENOTSUP: what the guest may not read, the process may not
+ * either; or -errno. */
 int dq_uffd_open(void);
 void dq_uffd_close(void); /* also in a forked child: its memory is not the pager's */
 

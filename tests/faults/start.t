@@ -44,19 +44,33 @@ as_plain "a program that ends in the middle" ./truncated
 as_plain "a program without its interpreter" ./no_interpreter
 [ -e /lib/ld-linux-aarch64.so.1 ] || as_plain "a dynamic program without -L" ./dynamic
 
-# A slave alone that cannot start: here for want of addresses.
+# A node alone that cannot start: for want of memory, which QEMU tells, or of addresses.
 cat >wrap <<'EOF'
-#!/bin/sh
-[ "$1" != 1 ] || ulimit -v 2000000
-shift
+#!/bin/bash
+[ "$3" != "$4" ] || ulimit "$1" "$2"
+shift 4
 exec "$@"
 EOF
 chmod +x wrap
-run --wrap './wrap %n' -n 3 -- "$GUESTS/mutex"
-if [ $status = 125 ] && [ $gone = 0 ] && [ "$(wc -l <err)" = 1 ] &&
-    grep -q '^dqemu: node 1 cannot start: .*guest_base' err; then
-    pass "a slave that cannot start says why"
-else
-    { report; cat left; } | fail "a slave that cannot start says why"
-fi
+one_line() { # NAME NODE LINE
+    if [ $status = 125 ] && [ $gone = 0 ] && [ "$(wc -l <err)" = 1 ] && grep -q "^dqemu: node $2$3" err; then
+        pass "$1"
+    else
+        { report; cat left; } | fail "$1"
+    fi
+}
+cannot_start() { # NAME NODE OPTION VALUE LINE
+    run --wrap "./wrap $3 $4 $2 %n" -n 3 -- "$GUESTS/mutex"
+    one_line "$1" "$2" "$5"
+}
+cannot_start "a slave without memory" 1 -d 100000 ' cannot start: .*Cannot allocate memory'
+for node in 0 1; do
+    cannot_start "node $node without addresses" $node -v 64000000 \
+        ': the limit of address space, 64000000 KiB, .*; raise it to 17180917760 or more (ulimit -v)$'
+done
+
+# A kernel that lets nobody read what its protection forbids: absent memory would look the same.
+run --wrap "$TOP/tests/faults/unread.py" -n 3 -- "$GUESTS/mutex"
+one_line "protected memory that cannot be read" '[012]' \
+    ' may not read its own protected memory by /proc/self/mem; boot with proc_mem.force_override=always$'
 done_testing
