@@ -1,11 +1,20 @@
 /*
- * What a fault costs on 2 to 1024 nodes: the coherence engine on simulated nodes, one fault at a
- * time, counting the messages that cross the network and the hops until the thread goes on.
+ * What many nodes cost: the coherence engine, and what goes to all nodes, on simulated ones.
  *
- *   scale [NODES...]
+ *   scale [--cost SEND,RECEIVE,TRAVEL] [TABLE] [NODES...]
  *
- * prints, for each access pattern and number of nodes: faults, messages per fault, mean and
- * greatest number of hops, and bytes of directory per touched page.
+ * prints one table, or all of them:
+ *
+ *   faults       for each access pattern, one fault at a time: messages that cross the network and
+ *                hops until the thread goes on, for each fault; bytes of the directory for each page;
+ *                the nodes that have a copy at the end, the pages of which more than eight have one,
+ *                and the bytes for each page if entries named up to eight
+ *   connections  for each access pattern: with how many others a node exchanges messages
+ *   questions    what the master asks all nodes: the time, and the messages of the busiest node
+ *   fan-outs     the time of a map call along trees
+ *   readers      a page that all nodes read at once, or all but its home; and the write after that
+ *
+ * Times are of the model in loops.h, with so many nanoseconds for each message.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -16,256 +25,333 @@
 #include <string.h>
 
 #include "dqemu/coherence.h"
+#include "tests/sim/pattern.h"
+#include "tests/sim/question.h"
+
+#define MOST_NODES 4096
+
+/*
+ * proto/README.md: 16 bytes and as many back take 30 us of both ends' processors, which is two
+ * messages sent and two received. dqemu/README.md: a message takes up to 100 us.
+ */
+static struct loops_cost cost = {.send = 7500, .receive = 7500, .travel = 100000};
+
+static double us(uint64_t ns)
+{
+    return (double)ns / 1000;
+}
+
+/* ---- faults ---- */
 
 #define PAGES 4096u
 #define FAULTS 20000u
-#define READERS 8
+#define NAMES 8 /* that an entry of the directory might hold */
 
-struct cluster;
-
-struct node {
-    struct cluster *c;
-    int number;
-    struct dq_dir *dir;
-    struct dq_cache *cache;
+struct sharing {
+    double sharers, over; /* of a used page: nodes that have it; is it more than an entry names? */
 };
 
-struct packet {
-    int from, to;
-    unsigned type, hops;
-    struct dq_msg_page m;
-};
-
-struct cluster {
-    int nodes;
-    struct node *node;
-    GQueue queue; /* struct packet, owned */
-    GRand *random;
-    unsigned hops;         /* from the fault to what is being handled */
-    unsigned hops_granted; /* from the fault to the last grant */
-    uint64_t faults, messages, hops_sum;
-    unsigned hops_most;
-};
-
-static void send(struct node *n, int to, unsigned type, const struct dq_msg_page *m)
+static struct sharing sharing_of(const struct cluster *c)
 {
-    bool travels = to != n->number;
-    struct packet p = {n->number, to, type, n->c->hops + travels, *m};
+    uint64_t used = 0, sum = 0, over = 0;
 
-    n->c->messages += travels;
-    g_queue_push_tail(&n->c->queue, g_memdup2(&p, sizeof(p)));
-}
+    for (uint64_t i = 0; i < c->pages; i++) {
+        if (c->used[i]) {
+            int sharers = cluster_sharers(c, i);
 
-static void dir_send(void *ctx, int to, unsigned type, const struct dq_msg_page *m)
-{
-    send(ctx, to, type, m);
-}
-
-static void dir_reset_done(void *ctx, uint64_t cookie)
-{
-    (void)ctx;
-    (void)cookie;
-}
-
-static const struct dq_dir_ops dir_ops = {.send = dir_send, .reset_done = dir_reset_done};
-
-static void cache_send(void *ctx, int to, unsigned type, const struct dq_msg_page *m,
-                       bool with_page)
-{
-    struct node *n = ctx;
-
-    (void)with_page;
-    if (type == DQ_MSG_DONE && to == n->number) {
-        dq_dir_message(n->dir, to, type, m);
-    } else {
-        send(n, to, type, m);
+            used++;
+            sum += (uint64_t)sharers;
+            over += sharers > NAMES;
+        }
     }
+    return (struct sharing){(double)sum / (double)used, (double)over / (double)used};
 }
 
-static void cache_install(void *ctx, uint64_t page, uint32_t count, const void *data, bool writable)
+/*
+ * An entry as it is: a bit for each node, and what does not depend on their number. One with names:
+ * that, a byte that says how many, names of two bytes; where there are too many, a set that is
+ * allocated beside it, in place of a name or two. As long as a set is not longer than the names,
+ * nothing changes.
+ */
+static double bytes_with_names(int nodes, double over)
 {
-    (void)ctx, (void)page, (void)count, (void)data, (void)writable;
+    int words = (nodes + 63) / 64;
+    double fixed = 2.75, set = 8.0 * words, names = 1 + 2.0 * NAMES, allocated = 16;
+
+    return fixed + (set < names ? set : names + over * (set + allocated));
 }
 
-static void cache_change(void *ctx, uint64_t page)
+static void print_faults(const struct pattern *p, int nodes)
 {
-    (void)ctx, (void)page;
+    struct cluster *c = cluster_new(nodes, PAGES, CLUSTER_DENSE, &cost);
+    struct sharing s;
+
+    pattern_run(p, c, FAULTS);
+    s = sharing_of(c);
+    printf("%-10s %6d %8" PRIu64 " %10.2f %8.2f %8u %10.1f %8.1f %7.1f%% %8.1f\n", p->name, nodes,
+           c->faults, (double)loops_messages(c->loops) / (double)c->faults,
+           (double)c->hops_sum / (double)c->faults, c->hops_most,
+           (double)cluster_directory(c) / PAGES, s.sharers, 100 * s.over,
+           bytes_with_names(nodes, s.over));
+    cluster_free(c);
 }
 
-static bool cache_release(void *ctx, uint64_t page)
+static void table_faults(const int *sizes)
 {
-    (void)ctx, (void)page;
-    return true;
-}
-
-static void cache_timer(void *ctx, uint64_t when)
-{
-    (void)ctx, (void)when;
-}
-
-/* The last grant of a fault counts: an early one (to read) is not what was asked for. */
-static void cache_granted(void *ctx, uint64_t page, enum dq_page_state state)
-{
-    struct node *n = ctx;
-
-    (void)page, (void)state;
-    n->c->hops_granted = n->c->hops;
-}
-
-static const struct dq_cache_ops cache_ops = {
-    .send = cache_send,
-    .install = cache_install,
-    .make_writable = cache_change,
-    .make_readonly = cache_change,
-    .drop = cache_change,
-    .release = cache_release,
-    .timer = cache_timer,
-    .granted = cache_granted,
-};
-
-static void deliver(struct cluster *c, const struct packet *p)
-{
-    struct node *n = &c->node[p->to];
-    bool to_home = p->type == DQ_MSG_GET_S || p->type == DQ_MSG_GET_X || p->type == DQ_MSG_DONE ||
-                   p->type == DQ_MSG_RACK;
-    bool data = p->type == DQ_MSG_DATA_S || p->type == DQ_MSG_DATA_X || p->type == DQ_MSG_DATA_M;
-    int error;
-
-    c->hops = p->hops;
-    error = to_home ? dq_dir_message(n->dir, p->from, p->type, &p->m)
-                    : dq_cache_message(n->cache, p->from, p->type, &p->m, data ? "" : NULL, 1);
-    if (error) {
-        fprintf(stderr, "scale: node %d refuses message %u from node %d\n", p->to, p->type,
-                p->from);
-        exit(1);
-    }
-}
-
-static void access_page(struct cluster *c, int node, uint64_t page, bool write)
-{
-    struct packet *p;
-
-    c->hops = 0;
-    if (dq_cache_want(c->node[node].cache, page, write, 0, 1)) {
-        return;
-    }
-    c->faults++;
-    while ((p = g_queue_pop_head(&c->queue))) {
-        deliver(c, p);
-        g_free(p);
-    }
-    c->hops_most = MAX(c->hops_most, c->hops_granted);
-    c->hops_sum += c->hops_granted;
-}
-
-static int any_node(struct cluster *c)
-{
-    return g_rand_int_range(c->random, 0, c->nodes);
-}
-
-static uint64_t any_page(struct cluster *c)
-{
-    return (uint64_t)g_rand_int_range(c->random, 0, PAGES);
-}
-
-/* A page wanders from writer to writer: locks, queues, work that is handed over. */
-static void migratory(struct cluster *c)
-{
-    while (c->faults < FAULTS) {
-        access_page(c, any_node(c), any_page(c), true);
-    }
-}
-
-/* One writes, eight read, somebody else writes. */
-static void shared(struct cluster *c)
-{
-    while (c->faults < FAULTS) {
-        uint64_t page = any_page(c);
-
-        access_page(c, any_node(c), page, true);
-        for (int i = 0; i < READERS; i++) {
-            access_page(c, any_node(c), page, false);
+    printf("%-10s %6s %8s %10s %8s %8s %10s %8s %8s %8s\n", "pattern", "nodes", "faults",
+           "messages", "hops", "most", "bytes/page", "sharers", "over8", "named");
+    for (unsigned p = 0; p < pattern_count; p++) {
+        for (const int *n = sizes; *n; n++) {
+            print_faults(&patterns[p], *n);
         }
     }
 }
 
-/* One writes, all read: a flag, a table of constants. */
-static void broadcast(struct cluster *c)
-{
-    while (c->faults < FAULTS) {
-        uint64_t page = any_page(c);
+/* ---- connections ---- */
 
-        access_page(c, any_node(c), page, true);
-        for (int n = 0; n < c->nodes; n++) {
-            access_page(c, n, page, false);
+#define FAULTS_A_NODE 200u
+#define CHUNK_MIB (DQ_CHUNK_PAGES * DQ_PAGE_SIZE >> 20)
+
+/* Every node has a connection with the master, which starts its threads and does their calls. */
+static void print_connections(const struct pattern *p, int nodes, enum cluster_homes homes,
+                              unsigned chunks)
+{
+    struct cluster *c = cluster_new(nodes, (uint64_t)nodes * chunks, homes, &cost);
+    int sum = 0, most = 0;
+
+    for (int n = 1; n < nodes; n++) {
+        loops_meet(c->loops, 0, n);
+    }
+    pattern_run(p, c, FAULTS_A_NODE * (uint64_t)nodes);
+    for (int n = 1; n < nodes; n++) {
+        int peers = loops_peers(c->loops, n);
+
+        sum += peers;
+        most = MAX(most, peers);
+    }
+    printf("%-10s %-7s %6u %6d %8.1f %6d %8d %7.1f%%\n", p->name,
+           homes == CLUSTER_OWN ? "own" : "hashed", chunks * CHUNK_MIB, nodes,
+           (double)sum / (nodes - 1), most, (sum + nodes - 1) / 2,
+           100.0 * sum / (nodes - 1) / (nodes - 1));
+    cluster_free(c);
+}
+
+/* Where nodes have no memory of their own it matters little who is the home of what. */
+static void table_connections(const int *sizes)
+{
+    static const struct {
+        enum cluster_homes homes;
+        unsigned chunks; /* of each node */
+        bool all;        /* patterns */
+    } runs[] = {{CLUSTER_HASHED, 1, false},
+                {CLUSTER_HASHED, 4, false},
+                {CLUSTER_HASHED, 16, true},
+                {CLUSTER_OWN, 16, false}};
+
+    printf("%-10s %-7s %6s %6s %8s %6s %8s %8s\n", "pattern", "homes", "MiB", "nodes", "peers",
+           "most", "all", "of N-1");
+    for (unsigned p = 0; p < pattern_count; p++) {
+        for (unsigned r = 0; r < G_N_ELEMENTS(runs); r++) {
+            for (const int *n = sizes; *n; n++) {
+                if (runs[r].all || patterns[p].once || patterns[p].own) {
+                    print_connections(&patterns[p], *n, runs[r].homes, runs[r].chunks);
+                }
+            }
         }
     }
 }
 
-/* Memory that one node alone uses, granted in runs. */
-static void private(struct cluster *c)
+/* ---- what goes to all ---- */
+
+#define FAN_OUT 16
+
+static void table_questions(const int *sizes)
 {
-    for (uint64_t page = 0; page < PAGES; page++) {
-        access_page(c, (int)(page * (uint64_t)c->nodes / PAGES), page, true);
+    printf("%-10s %-6s %6s %6s %10s %8s\n", "question", "way", "nodes", "rounds", "us", "busiest");
+    for (unsigned q = 0; q < question_count; q++) {
+        for (const int *n = sizes; *n; n++) {
+            for (int tree = 0; tree < 2; tree++) {
+                struct question_result r =
+                    question_ask(&questions[q], *n, tree ? FAN_OUT : QUESTION_FLAT, &cost);
+
+                printf("%-10s %-6s %6d %6u %10.0f %8" PRIu64 "\n", questions[q].name,
+                       tree ? "tree" : "flat", *n, r.rounds, us(r.ns), r.busiest);
+            }
+        }
     }
 }
+
+static void table_fan_outs(const int *sizes)
+{
+    static const unsigned fans[] = {2, 4, 8, 16, 32, 64, QUESTION_FLAT};
+
+    printf("%-10s %6s %8s %8s %8s %8s %8s %8s %8s\n", "fan-out", "nodes", "2", "4", "8", "16", "32",
+           "64", "flat");
+    for (const int *n = sizes; *n; n++) {
+        printf("%-10s %6d", "map-us", *n);
+        for (unsigned f = 0; f < G_N_ELEMENTS(fans); f++) {
+            printf(" %8.0f", us(question_ask(&questions[0], *n, fans[f], &cost).ns));
+        }
+        printf("\n");
+    }
+}
+
+/* ---- readers ---- */
+
+#define TRIALS 16u
+
+struct trial {
+    uint64_t ns, busiest; /* sum; most */
+};
+
+static void trial_add(struct trial *t, struct cluster *c, uint64_t begin)
+{
+    t->ns += c->granted - begin;
+    t->busiest = MAX(t->busiest, loops_busiest(c->loops));
+    cluster_forget(c);
+}
+
+static void trial_write(struct trial *t, struct cluster *c, uint64_t page)
+{
+    uint64_t begin = loops_settle(c->loops);
+
+    cluster_access(c, g_rand_int_range(c->random, 0, c->nodes), page, true);
+    trial_add(t, c, begin);
+}
+
+/* All nodes ask before one has an answer. */
+static void trial_read(struct trial *t, struct cluster *c, uint64_t page, bool home_too)
+{
+    uint64_t begin = loops_settle(c->loops);
+
+    c->granted = begin;
+    for (int n = 0; n < c->nodes; n++) {
+        if (home_too || n != dq_home(c->number[page], c->nodes)) {
+            cluster_want(c, n, page, false);
+        }
+    }
+    cluster_run(c);
+    trial_add(t, c, begin);
+}
+
+/* Pages of different homes: somebody has written to one, others read it at once, somebody writes. */
+static void print_readers(int nodes)
+{
+    struct cluster *c = cluster_new(nodes, 2 * TRIALS, CLUSTER_HASHED, &cost);
+    struct trial first = {0}, read = {0}, without_home = {0}, write = {0};
+
+    for (unsigned page = 0; page < 2 * TRIALS; page++) {
+        bool home_too = page % 2;
+
+        trial_write(&first, c, page);
+        trial_read(home_too ? &read : &without_home, c, page, home_too);
+        if (home_too) {
+            trial_write(&write, c, page);
+        }
+    }
+    printf("%-10s %6d %10.0f %8" PRIu64 " %10.0f %8" PRIu64 " %10.0f %8" PRIu64 "\n", "readers",
+           nodes, us(read.ns / TRIALS), read.busiest, us(without_home.ns / TRIALS),
+           without_home.busiest, us(write.ns / TRIALS), write.busiest);
+    cluster_free(c);
+}
+
+static void table_readers(const int *sizes)
+{
+    printf("%-10s %6s %10s %8s %10s %8s %10s %8s\n", "readers", "nodes", "all-us", "busiest",
+           "others-us", "busiest", "write-us", "busiest");
+    for (const int *n = sizes; *n; n++) {
+        print_readers(*n);
+    }
+}
+
+/* ---- tables ---- */
+
+static const int every_size[] = {2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 0};
+static const int some_sizes[] = {4, 16, 64, 256, 1024, 0};
 
 static const struct {
     const char *name;
-    void (*run)(struct cluster *c);
-} patterns[] = {
-    {"private", private},
-    {"migratory", migratory},
-    {"shared", shared},
-    {"broadcast", broadcast},
+    void (*print)(const int *sizes); /* ends with 0 */
+    const int *sizes;                /* where none are given */
+} tables[] = {
+    {"faults", table_faults, every_size},       {"connections", table_connections, some_sizes},
+    {"questions", table_questions, some_sizes}, {"fan-outs", table_fan_outs, some_sizes},
+    {"readers", table_readers, some_sizes},
 };
 
-static void measure(int nodes, const char *name, void (*run)(struct cluster *c))
+static int usage(void)
 {
-    struct cluster c = {.nodes = nodes, .random = g_rand_new_with_seed(1)};
-    size_t empty = 0, memory = 0;
-
-    g_queue_init(&c.queue);
-    c.node = g_new0(struct node, (gsize)nodes);
-    for (int i = 0; i < nodes; i++) {
-        struct node *n = &c.node[i];
-
-        n->c = &c;
-        n->number = i;
-        n->dir = dq_dir_new(i, nodes, 16, &dir_ops, n);
-        n->cache = dq_cache_new(i, nodes, 0, &cache_ops, n);
-        empty += dq_dir_memory(n->dir);
+    fprintf(stderr,
+            "usage: scale [--cost SEND,RECEIVE,TRAVEL] [TABLE] [NODES...]\n"
+            "costs in ns, NODES 2 to %d each; tables:",
+            MOST_NODES);
+    for (unsigned t = 0; t < G_N_ELEMENTS(tables); t++) {
+        fprintf(stderr, " %s", tables[t].name);
     }
-    run(&c);
-    for (int i = 0; i < nodes; i++) {
-        memory += dq_dir_memory(c.node[i].dir);
-        dq_dir_free(c.node[i].dir);
-        dq_cache_free(c.node[i].cache);
+    fprintf(stderr, "\n");
+    return 2;
+}
+
+/* The table of that name, or -1. */
+static int find_table(const char *name)
+{
+    for (unsigned t = 0; t < G_N_ELEMENTS(tables); t++) {
+        if (strcmp(name, tables[t].name) == 0) {
+            return (int)t;
+        }
     }
-    printf("%-10s %6d %8" PRIu64 " %10.2f %8.2f %8u %10.1f\n", name, nodes, c.faults,
-           (double)c.messages / (double)c.faults, (double)c.hops_sum / (double)c.faults,
-           c.hops_most, (double)(memory - empty) / PAGES);
-    g_rand_free(c.random);
-    g_free(c.node);
+    return -1;
+}
+
+/* False: one of the words is no number of nodes. sizes has room for one more. */
+static bool read_sizes(int words, char **word, int *sizes)
+{
+    for (int i = 0; i < words; i++) {
+        sizes[i] = atoi(word[i]);
+        if (sizes[i] < 2 || sizes[i] > MOST_NODES) {
+            return false;
+        }
+    }
+    sizes[words] = 0;
+    return true;
+}
+
+static bool read_cost(const char *text)
+{
+    return sscanf(text, "%" SCNu64 ",%" SCNu64 ",%" SCNu64, &cost.send, &cost.receive,
+                  &cost.travel) == 3;
+}
+
+static void print_tables(int only, const int *sizes)
+{
+    const char *between = "";
+
+    for (int t = 0; t < (int)G_N_ELEMENTS(tables); t++) {
+        if (only < 0 || t == only) {
+            printf("%s", between);
+            tables[t].print(*sizes ? sizes : tables[t].sizes);
+            between = "\n";
+        }
+    }
 }
 
 int main(int argc, char **argv)
 {
-    printf("%-10s %6s %8s %10s %8s %8s %10s\n", "pattern", "nodes", "faults", "messages", "hops",
-           "most", "bytes/page");
-    for (unsigned p = 0; p < G_N_ELEMENTS(patterns); p++) {
-        for (int i = 1; i < argc; i++) {
-            int nodes = atoi(argv[i]);
+    int *sizes = g_new0(int, (gsize)argc), only = -1, at = 1;
+    bool good = true;
 
-            if (nodes < 2 || nodes > 4096) {
-                fprintf(stderr, "usage: scale [NODES...], each 2 to 4096\n");
-                return 2;
-            }
-            measure(nodes, patterns[p].name, patterns[p].run);
-        }
-        for (int nodes = 2; argc == 1 && nodes <= 1024; nodes *= 2) {
-            measure(nodes, patterns[p].name, patterns[p].run);
-        }
+    if (at + 1 < argc && strcmp(argv[at], "--cost") == 0) {
+        good = read_cost(argv[at + 1]);
+        at += 2;
     }
-    return 0;
+    if (at < argc) {
+        only = find_table(argv[at]);
+        at += only >= 0;
+    }
+    good = good && read_sizes(argc - at, argv + at, sizes);
+    if (good) {
+        print_tables(only, sizes);
+    }
+    g_free(sizes);
+    return good ? 0 : usage();
 }
