@@ -17,7 +17,7 @@
  *                               store_trouble (it cannot be kept there)
  *  launcher -> agent  listen    address, ports []
  *  agent -> launcher  listening port, or why; rdma (the device there), or no_rdma (why not)
- *  launcher -> agent  reach     peers [{address, port}]
+ *  launcher -> agent  reach     peers [{address, port}]; none: is it there still?
  *  agent -> launcher  reached   results [ms or text]
  *  launcher -> agent  start     node, wrap [], arguments [], environment [], folder, share, shares
  *  agent -> launcher  started   node, pid; or why

@@ -166,6 +166,12 @@ static bool judge_master(struct dq_cluster *run)
     if (WIFSIGNALED(master->wait_status) && !run->going) {
         fail(run, DQ_STATUS_FAULT, "node 0 (%s) was lost before the run began: %s; %s",
              master->place, ending_of(master->wait_status), remedy(WTERMSIG(master->wait_status)));
+    } else if (!run->going && run->launch->options->wrap) {
+        int status = WEXITSTATUS(master->wait_status);
+        fail(run, status ? status : DQ_STATUS_FAULT,
+             "node 0 (%s) ended with status %d before the run began; see that the command of "
+             "--wrap runs the words that follow it",
+             master->place, status);
     } else if (WIFSIGNALED(master->wait_status)) {
         decide(run, 128 + WTERMSIG(master->wait_status), now + grace(run));
     } else {

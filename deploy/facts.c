@@ -18,6 +18,7 @@
 
 #include "deploy/limits.h"
 #include "deploy/permission.h"
+#include "deploy/program.h"
 #include "dqemu/build_id.h"
 #include "proto/address.h"
 #include "proto/wire.h"
@@ -342,22 +343,11 @@ json_t *dq_facts_gather(const json_t *probe)
 
 void dq_facts_add_node(json_t *facts, const char *path)
 {
-    char *command[] = {(char *)path, "--dqemu-build", NULL};
-    char *out = NULL, *err = NULL;
-    GError *error = NULL;
-    int status = 0;
+    char *why, *build = dq_program_node_build(path, &why);
 
-    if (!g_spawn_sync("/", command, NULL, G_SPAWN_DEFAULT, NULL, NULL, &out, &err, &status,
-                      &error)) {
-        add_text(facts, "node_trouble", g_strdup(error->message));
-        g_error_free(error);
-    } else if (status != 0) {
-        err[strcspn(err, "\n")] = '\0'; /* the dynamic linker's words, most of the time */
-        add_text(facts, "node_trouble",
-                 *err ? g_strdup(err) : g_strdup_printf("%s does not start", path));
+    if (build) {
+        add_text(facts, "node_build", build);
     } else {
-        add_text(facts, "node_build", g_strdup(g_strstrip(out)));
+        add_text(facts, "node_trouble", why);
     }
-    g_free(out);
-    g_free(err);
 }

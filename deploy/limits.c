@@ -15,10 +15,10 @@
 
 /*
  * What a node keeps open apart from its connections, in the upper half of its table (the lower
- * is the guest's): loop 3, pager 4, control channel, listener, file mappings, the kernel's lists
- * while it reads them, and a stranger or two at its door.
+ * is the guest's): loop 3, pager 4, control channel, listener, the kernel's account of the process
+ * 3 (its map, its pages, its memory), what is opened for a while, and a stranger or two at its door.
  */
-#define NODE_FILES 16
+#define NODE_FILES 20
 
 /* Of a node before it runs anything: main, loop, worker, and one of the emulator's own. */
 #define NODE_THREADS 4

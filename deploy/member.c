@@ -98,6 +98,17 @@ static json_t *tunables(const struct dq_config *config)
     return object;
 }
 
+static json_t *processors(const struct dq_config *config, int nodes)
+{
+    json_t *list = json_array();
+
+    for (int i = 0; i < nodes; i++) {
+        json_array_append_new(list, json_pack("[i, i]", (int)config->processors[i].first,
+                                              (int)config->processors[i].count));
+    }
+    return list;
+}
+
 static void set_word(json_t *object, const char *key, const char *word)
 {
     json_object_set_new(object, key, json_string(word));
@@ -120,6 +131,9 @@ static void send_config(struct dq_member *m, const struct dq_launch *launch)
     set_word(config, "transport", dq_config_transport_name(o->config.transport));
     json_object_set_new(config, "verbose", json_integer(MAX(o->config.verbose, m->remote ? 1 : 0)));
     json_object_set_new(config, "options", tunables(&o->config));
+    if (o->config.processors[0].count) {
+        json_object_set_new(config, "processors", processors(&o->config, o->nodes));
+    }
     send_object(m, config);
     explicit_bzero(secret, sizeof(secret));
 }

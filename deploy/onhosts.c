@@ -144,6 +144,9 @@ int dq_on_hosts(struct dq_rack *rack, const struct dq_launch *launch, struct dq_
         end_rack(rack);
     } else {
         choose_transport(&p, options);
+        if (o->config.placement != DQ_PLACEMENT_MASTER_ONLY) {
+            dq_preflight_processors(&p, o->bind_cores, options->config.processors);
+        }
     }
     return status; /* own and installed live as long as the rack's way */
 }

@@ -19,6 +19,7 @@
 #include "deploy/facts.h"
 #include "deploy/logs.h"
 #include "deploy/say.h"
+#include "deploy/spawn.h"
 #include "dqemu/build_id.h"
 
 #define MS G_GINT64_CONSTANT(1000)
@@ -146,6 +147,8 @@ static void hear(struct dq_remote *r, const char *type, const json_t *object)
     } else if (strcmp(type, "listening") == 0 && r->facts) {
         take_listening(r, object);
         json_object_set_new(r->facts, "listens", json_true());
+    } else if (strcmp(type, "reached") == 0 && r->doubted) {
+        r->doubted = false;
     } else if (strcmp(type, "reached") == 0) {
         json_decref(r->reached);
         r->reached = json_incref(json_object_get(object, "results"));
@@ -172,6 +175,11 @@ static bool listens(const struct dq_remote *r)
 static bool has_reached(const struct dq_remote *r)
 {
     return !r->port || r->reached;
+}
+
+static bool is_sure(const struct dq_remote *r)
+{
+    return !r->doubted;
 }
 
 /* The signal that ends it; 0: none. */
@@ -317,6 +325,34 @@ static void send_reach(const struct dq_preflight *p)
     json_decref(peers);
 }
 
+/* The result of r's connection to the host `to`: NULL if it was made, or is not to be expected. */
+static const char *unreached(const struct dq_preflight *p, const struct dq_remote *r, int to)
+{
+    const struct dq_remote *peer = &p->rack->remotes[to];
+
+    if (!r->reached || !peer->port || peer->gone) {
+        return NULL;
+    }
+    return json_string_value(json_array_get(r->reached, (size_t)to));
+}
+
+/*
+ * Whoever is not reached may have ended meanwhile, which is the cause then and not the way there: it
+ * is asked for a word more, which it has none to give.
+ */
+static void send_doubts(const struct dq_preflight *p)
+{
+    for (int to = 0; to < p->rack->count; to++) {
+        struct dq_remote *peer = &p->rack->remotes[to];
+        for (int i = 0; i < p->rack->count && !peer->doubted; i++) {
+            peer->doubted = unreached(p, &p->rack->remotes[i], to) != NULL;
+        }
+        if (peer->doubted) {
+            dq_remote_send(peer, json_pack("{s:s, s:[]}", "type", "reach", "peers"));
+        }
+    }
+}
+
 /* ---- the verdict ---- */
 
 static const char *fact(const struct dq_remote *r, const char *key)
@@ -355,15 +391,6 @@ static void judge_programs(const struct dq_preflight *p, struct dq_remote *r)
     }
 }
 
-/* The result of r's connection to the host `to`: NULL if it was made. */
-static const char *unreached(const struct dq_preflight *p, const struct dq_remote *r, int to)
-{
-    if (!r->reached || !p->rack->remotes[to].port) {
-        return NULL;
-    }
-    return json_string_value(json_array_get(r->reached, (size_t)to));
-}
-
 static void judge_reach(const struct dq_preflight *p, struct dq_remote *r)
 {
     for (int to = 0; to < p->rack->count; to++) {
@@ -389,6 +416,32 @@ bool dq_preflight_has_rdma(const struct dq_preflight *p, const char **text)
         }
     }
     return true;
+}
+
+void dq_preflight_processors(const struct dq_preflight *p, bool parts,
+                             struct dq_processors processors[DQ_MAX_NODES])
+{
+    int first = 0;
+
+    if (p->rack->remotes[0].host->nodes == p->nodes) {
+        return;
+    }
+    for (int i = 0; i < p->rack->count; i++) {
+        const struct dq_remote *r = &p->rack->remotes[i];
+        const struct dq_host *host = r->host;
+        int count = (int)json_integer_value(json_object_get(r->facts, "processors"));
+
+        count = MAX(count, 1);
+        for (int k = 0; k < host->nodes; k++) {
+            struct dq_share share = {0, count};
+            if (parts) {
+                share = dq_spawn_share(k, host->nodes, count);
+            }
+            processors[host->first + k] = (struct dq_processors){(uint16_t)(first + share.from),
+                                                                 (uint16_t)(share.to - share.from)};
+        }
+        first += count;
+    }
 }
 
 static bool judge(const struct dq_preflight *p)
@@ -430,6 +483,10 @@ int dq_preflight_run(const struct dq_preflight *p)
     }
     send_reach(p);
     if ((signal = wait_for(p, has_reached))) {
+        return signal;
+    }
+    send_doubts(p);
+    if ((signal = wait_for(p, is_sure))) {
         return signal;
     }
     return judge(p) ? 0 : -1;

@@ -15,6 +15,7 @@
 #include <stdio.h>
 
 #include "deploy/rack.h"
+#include "dqemu/config.h"
 
 struct dq_preflight {
     struct dq_rack *rack;
@@ -36,6 +37,13 @@ int dq_preflight_run(const struct dq_preflight *p);
 
 /* Does every address lie on an RDMA device? *text: the device of one, or why one does not. */
 bool dq_preflight_has_rdma(const struct dq_preflight *p, const char **text);
+
+/*
+ * The processors of all hosts, one after the other, are the guest's; `parts`: the nodes of a host each
+ * have a part of them, as deploy/spawn.c binds them. Nothing is set where all nodes are on one host.
+ */
+void dq_preflight_processors(const struct dq_preflight *p, bool parts,
+                             struct dq_processors processors[DQ_MAX_NODES]);
 
 /* What was found, one row a host; what is wrong, one line each: "dqemu: host NAME: ...". */
 void dq_preflight_table(const struct dq_preflight *p, FILE *out);

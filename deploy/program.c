@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "deploy/say.h"
+#include "dqemu/build_id.h"
 
 /* What dqemu can be built for (the top Makefile has the same names). */
 static const struct isa {
@@ -239,10 +240,63 @@ char *dq_program_node_binary(const char *isa)
     return path;
 }
 
+/* What a shell says that was given a program of another machine is nothing to show. */
+static bool is_text(const char *s)
+{
+    if (!*s || !g_utf8_validate(s, -1, NULL)) {
+        return false;
+    }
+    while (*s && g_unichar_isprint(g_utf8_get_char(s))) {
+        s = g_utf8_next_char(s);
+    }
+    return !*s;
+}
+
+char *dq_program_node_build(const char *path, char **why)
+{
+    char *command[] = {(char *)path, "--dqemu-build", NULL};
+    char *out = NULL, *err = NULL;
+    GError *error = NULL;
+    int status = 0;
+
+    *why = NULL;
+    if (!g_spawn_sync("/", command, NULL, G_SPAWN_DEFAULT, NULL, NULL, &out, &err, &status,
+                      &error)) {
+        *why = g_strdup(error->message);
+        g_error_free(error);
+        return NULL;
+    }
+    if (status != 0) {
+        err[strcspn(err, "\n")] = '\0'; /* the dynamic linker's words, most of the time */
+        *why = is_text(err) ? g_strdup(err) : g_strdup_printf("%s does not start", path);
+        g_clear_pointer(&out, g_free);
+    }
+    g_free(err);
+    return out ? g_strstrip(out) : NULL;
+}
+
 void dq_program_check_node_binary(const char *path)
 {
     if (access(path, X_OK) < 0) {
         dq_say_die(DQ_STATUS_FAULT, "--node-binary %s: %s; give the path of a node program", path,
                    g_strerror(errno));
     }
+    char *absolute = g_canonicalize_filename(path, NULL), *why;
+    char *build = dq_program_node_build(absolute, &why);
+    if (!build) {
+        dq_say_die(DQ_STATUS_FAULT, "--node-binary %s: %s; give the path of a node program", path,
+                   why);
+    }
+    if (!g_ascii_isdigit(build[0])) {
+        dq_say_die(DQ_STATUS_FAULT,
+                   "--node-binary %s: it is no node program of dqemu; give the path of one", path);
+    }
+    if (strcmp(build, dq_build_id) != 0) {
+        dq_say_die(DQ_STATUS_FAULT,
+                   "--node-binary %s: it is build %s and this launcher is %s; use both from one "
+                   "build",
+                   path, build, dq_build_id);
+    }
+    g_free(build);
+    g_free(absolute);
 }

@@ -28,7 +28,13 @@ char *dq_program_node_binary(const char *isa);
 /* The same for who goes on without: NULL if there is none. */
 char *dq_program_find_node_binary(const char *isa);
 
-/* Ends the process with one line unless this file, which the user named, can be executed. */
+/*
+ * Runs the node program to ask which build it is of; blocks until it has said so. NULL, with a clause
+ * in *why, if it cannot. Both are the caller's to g_free().
+ */
+char *dq_program_node_build(const char *path, char **why);
+
+/* Ends the process with one line unless this file, which the user named, is one of this build. */
 void dq_program_check_node_binary(const char *path);
 
 #endif

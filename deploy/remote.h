@@ -50,6 +50,7 @@ struct dq_remote {
 
     /* The preflight's (preflight.c). */
     json_t *facts, *reached;
+    bool doubted; /* another host cannot reach it: is it there still? */
     uint16_t port;
 
     /* Private to remote.c. */

@@ -102,6 +102,13 @@ static void detach_slave(int control)
     unsetenv("QEMU_GDB");
 }
 
+struct dq_share dq_spawn_share(int share, int shares, int count)
+{
+    const int from = share * count / shares;
+
+    return (struct dq_share){from, MAX((share + 1) * count / shares, from + 1)};
+}
+
 /* The processors that this process may use, in as many parts as nodes here share them. */
 static void bind_processors(int share, int shares)
 {
@@ -111,13 +118,11 @@ static void bind_processors(int share, int shares)
     if (shares == 0 || sched_getaffinity(0, sizeof(all), &all) < 0) {
         return;
     }
-    const int count = CPU_COUNT(&all);
-    const int from = share * count / shares;
-    const int to = MAX((share + 1) * count / shares, from + 1); /* more nodes than processors */
+    const struct dq_share part = dq_spawn_share(share, shares, CPU_COUNT(&all));
     CPU_ZERO(&mine);
     for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
         if (CPU_ISSET(cpu, &all)) {
-            if (seen >= from && seen < to) {
+            if (seen >= part.from && seen < part.to) {
                 CPU_SET(cpu, &mine);
             }
             seen++;

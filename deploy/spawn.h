@@ -27,6 +27,12 @@ struct dq_spawn {
     int share, shares;        /* which of so many equal parts of the processors; shares 0: all */
 };
 
+/* One of `shares` equal parts of `count` processors: those from `from` up to, without, `to`. */
+struct dq_share {
+    int from, to;
+};
+struct dq_share dq_spawn_share(int share, int shares, int count);
+
 /*
  * What follows the node program on its command line: a list and words of the caller's, to
  * g_free() both ways; the words themselves belong to `options`.

@@ -90,6 +90,44 @@ DQEMU_NODE_BINARY='' unable "a node program that is missing there" n1 \
     'the node program dqemu-aarch64 is missing beside dqemu-launch; install it there, or use --push' \
     "${there[@]}" --prefix "$PWD/alone" --hosts n1
 
+# An agent that ends while hosts look for each other: it is the cause, and not the way to it. Here n2's is
+# killed before n1 looks; it is seen at once, or not before n2 is asked again.
+mkfifo ended
+cat >between <<'END'
+#!/bin/bash
+when=$1 host=$2
+shift 2
+coproc agent { exec "$@"; }
+exec 3<&"${agent[0]}" 4>&"${agent[1]}" 5<>answer
+if [ "$host" = n2 ] && [ "$when" = answered ]; then
+    sed -u '/"reached"/w /dev/fd/5' <&3 &
+else
+    cat <&3 &
+fi
+while read -r line; do
+    case $host:$line in
+    n1:*'"reach"'*) read -r <ended ;;
+    n2:*'"reach"'*)
+        [ ! -v killed ] || exit 0 # asked again
+        [ "$when" = before ] || { echo "$line" >&4 && read -r <&5; }
+        killed=$agent_PID # which bash takes back when it has ended
+        kill -KILL "$killed"
+        wait "$killed" 2>/dev/null
+        exec 4>/dev/null
+        echo >ended
+        [ "$when" = answered ] || exit 0
+        ;;
+    esac
+    echo "$line" >&4
+done
+END
+chmod +x between
+mkfifo answer
+for when in before answered; do
+    unable "an agent that ends when hosts look for each other ($when)" n2 'its agent or the connection has ended*' \
+        --interface lo --prefix /nowhere --rsh "./between $when %h" --hosts n1,n2
+done
+
 refused "--encrypt over RDMA" '--encrypt: what goes over RDMA cannot be encrypted; use --transport tcp' \
     --encrypt --transport rdma ./prog
 unable "RDMA where there is none" localhost '--transport rdma: *' --transport rdma --hosts localhost:2

@@ -16,15 +16,15 @@ limited() { # OPTION VALUE ARGUMENT...
 }
 as=() command=("$DQEMU_LAUNCH")
 
-for files in 20 37; do
+for files in 20 45; do
     limited -n $files -n 3 ./prog
     check "$files files are too few for 3 nodes: 125" test $status = 125
     check "one line with the number that would do" \
-        grep -qx "dqemu: the limit of open files, $files, is too low for 3 nodes; raise it to 38 .*" err
+        grep -qx "dqemu: the limit of open files, $files, is too low for 3 nodes; raise it to 46 .*" err
     check "only one" has_lines 1 err
 done
-limited -n 38 -n 3 ./prog 0@run:exit=4
-check "38 will do" test $status = 4
+limited -n 46 -n 3 ./prog 0@run:exit=4
+check "46 will do" test $status = 4
 limited -n 20 -n 1 ./prog 0@run:exit=5
 check "one node needs no more than the program" test $status = 5
 

@@ -147,8 +147,19 @@ refused "no time" '--timeout soon: not a time*' --timeout soon ./prog
 refused "a negative time" '--timeout -1: not a time*' --timeout -1 ./prog
 refused "an open quote" '--wrap a "b: *' --wrap 'a "b' ./prog
 refused "no node program" '--node-binary /nosuch: No such file*' --node-binary /nosuch ./prog
-refused "a node program that is none" 'cannot start ./prog: Exec format error*' --node-binary ./prog ./prog
+refused "a node program that cannot run" '--node-binary ./prog: */prog does not start; give the path of a node program' --node-binary ./prog ./prog
+refused "a node program that is none" '--node-binary /bin/true: it is no node program*' --node-binary /bin/true ./prog
+refused "nor this" '--node-binary /bin/false: /bin/false does not start; *' --node-binary /bin/false ./prog
+sed "s/$("$FAKE_NODE" --dqemu-build)/$("$FAKE_NODE" --dqemu-build | tr 0-9a-f 1-9a-f0)/" "$FAKE_NODE" >other-build
+chmod +x other-build
+refused "a node program of another build" \
+    '--node-binary ./other-build: it is build * and this launcher is *; use both from one build' \
+    --node-binary ./other-build ./prog
 refused "a wrapper that is missing" 'cannot start nosuch-wrapper: No such file*' --wrap nosuch-wrapper ./prog
+refused "a wrapper that runs nothing" 'node 0 (*) ended with status 0 before the run began; see *--wrap *' \
+    -n 2 --wrap true ./prog
+expect "a wrapper that fails" 7 '' 'dqemu: node 0 (*) ended with status 7 before the run began; see *--wrap *' \
+    -n 2 --wrap "sh -c 'exit 7'" ./prog
 DQEMU_NODES=many refused "a bad twin is named" 'DQEMU_NODES many: not a number of nodes*' ./prog
 
 done_testing

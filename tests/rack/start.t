@@ -235,6 +235,22 @@ expect "--rsh" 0 "$sum" 'dqemu: node 0: host h1, 10.83.0.1
 dqemu: node 1: host h2, 10.83.0.2
 dqemu: node 2: host h3, 10.83.0.3' --rsh '/root/rsh %h' "${hosts[@]}" --display-map "$guest"
 
+# ---- the processors of all hosts are the program's
+
+cpus=$(nproc)
+processors() { # NAME TOTAL HOSTS ARGUMENT...
+    local name=$1 total=$2 bound
+    printf -v bound 'processors: bound to the last, on host %d\n' $(($3 - 1)){,,,}
+    expect "$name" 0 "processors: $total in the mask, $total online, $total configured, $total in /proc/cpuinfo
+processors: $total threads on $3 hosts
+${bound}processors: as they should be" '' "${@:4}" "$GUESTS/processors" "$3"
+}
+processors "processors of three hosts" $((3 * cpus)) 3 "${hosts[@]}"
+processors "hosts with several nodes count once" $((2 * cpus)) 2 --hosts h1:2,h3:2
+processors "nor are more when nodes are bound" $((2 * cpus)) 2 --hosts h1,h3:2 --bind-to core
+processors "one host shows its own" "$cpus" 1 --hosts h1:2
+processors "and the master's, with all threads there" "$cpus" 1 "${hosts[@]}" --placement master-only
+
 # ---- what is installed, and what is sent
 
 build_again() { # TARGET ARGUMENT...

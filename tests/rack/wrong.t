@@ -195,7 +195,7 @@ expect "more nodes than slots" 125 '' 'dqemu: 4 nodes for 3 slots, one on this m
 files=$(ulimit -n)
 rack_ulimit 3 nofile=32:
 refused "a limit of open files" \
-    'host h3: the limit of open files, 32, is too low for 3 nodes; raise it to 38 or more (ulimit -n), or use fewer nodes' \
+    'host h3: the limit of open files, 32, is too low for 3 nodes; raise it to 46 or more (ulimit -n), or use fewer nodes' \
     "${hosts[@]}" "$guest"
 rack_ulimit 3 nofile="$files:"
 printf 'MemTotal: 999999 kB\nMemAvailable: 102400 kB\n' >meminfo
