@@ -27,6 +27,11 @@ enum dq_carrier {
     DQ_CARRIER_RDMA,
 };
 
+/* Of those that the guest sees (dqemu/processors.h); nodes of one host may have the same. */
+struct dq_processors {
+    uint16_t first, count;
+};
+
 struct dq_config {
     int node;                       /* this node; 0 is the master */
     int nodes;                      /* how many there are, 1 to DQ_MAX_NODES */
@@ -36,7 +41,8 @@ struct dq_config {
     enum dq_protect protect;        /* of the connections between nodes */
     enum dq_carrier transport;      /* what messages travel over */
     enum dq_placement placement;
-    int verbose; /* 0: faults only */
+    int verbose;                                   /* 0: faults only */
+    struct dq_processors processors[DQ_MAX_NODES]; /* of each node; none: the machine's */
 #define X(name, unit, standard, least, most, reason)                                               \
     uint32_t name; /* tunables.inc has the reason */
 #include "dqemu/tunables.inc"

@@ -190,6 +190,27 @@ static bool read_transport(const json_t *word, struct dq_config *cfg)
                      dq_config_transport(json_string_value(word), &cfg->transport) == 0);
 }
 
+/* One pair a node, of which none has nothing and none lies beyond what the kernel could have. */
+static bool read_processors(const json_t *list, int nodes, struct dq_config *cfg)
+{
+    size_t i;
+    const json_t *pair;
+
+    if (list && json_array_size(list) != (size_t)nodes) {
+        return false;
+    }
+    json_array_foreach(list, i, pair)
+    {
+        json_int_t first = json_integer_value(json_array_get(pair, 0));
+        json_int_t count = json_integer_value(json_array_get(pair, 1));
+        if (first < 0 || count < 1 || first + count > UINT16_MAX) {
+            return false;
+        }
+        cfg->processors[i] = (struct dq_processors){(uint16_t)first, (uint16_t)count};
+    }
+    return true;
+}
+
 static bool read_config(const json_t *object, struct dq_config *cfg)
 {
     json_int_t node, nodes, port, verbose;
@@ -206,6 +227,7 @@ static bool read_config(const json_t *object, struct dq_config *cfg)
         !read_secret(json_string_value(json_object_get(object, "secret")), cfg->secret) ||
         !read_address(object, "bind", cfg->bind, sizeof(cfg->bind)) ||
         !read_transport(json_object_get(object, "transport"), cfg) ||
+        !read_processors(json_object_get(object, "processors"), (int)nodes, cfg) ||
         !read_tunables(json_object_get(object, "options"), cfg)) {
         return false;
     }

@@ -651,7 +651,10 @@ static int open_all(const struct dq_config *cfg)
     if (err) {
         dq_control_error(125, "node %d cannot start: %s; raise the limit of open files", cfg->node,
                          g_strerror(-err));
-    } else {
+        return err;
+    }
+    err = dq_pager_admit();
+    if (err == 0) {
         err = listen_here(cfg);
     }
     if (err == 0) {

@@ -82,9 +82,8 @@ int dq_node_next_own_fd(unsigned from);
 
 /*
  * Where guest address 0 lies in this process. Until dq_pager_register() nothing traps.
- * Opens the userfaultfd. 0 or -errno (already reported).
  */
-int dq_pager_open(uintptr_t guest_base);
+void dq_pager_open(uintptr_t guest_base);
 
 /*
  * Put [start, start + length) (guest bytes, page-aligned) under the pager: its missing and

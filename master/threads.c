@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <glib.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "proto/wire.h"
@@ -16,41 +17,50 @@
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 static struct {
-    int nodes, processors;
+    int nodes;
     enum dq_placement placement;
+    int processors[DQ_MAX_NODES];
     int threads[DQ_MAX_NODES];
 } place = {.nodes = 1};
 
 static GHashTable *proxies; /* tid -> struct dq_proxy, not owned */
 
-void dq_place_init(int nodes, enum dq_placement placement, int processors)
+void dq_place_init(int nodes, enum dq_placement placement, const int *processors)
 {
     place.nodes = nodes;
     place.placement = placement;
-    place.processors = MAX(processors, 1);
+    memcpy(place.processors, processors, (size_t)nodes * sizeof(*processors));
     place.threads[0] = 1; /* the main thread */
 }
 
-static int least_loaded(void)
+static bool is_allowed(uint64_t allowed, int node)
 {
-    int best = 0;
+    return allowed >> node & 1;
+}
 
-    for (int n = 1; n < place.nodes; n++) {
-        if (place.threads[n] < place.threads[best]) {
+/* The first with the fewest threads for its processors. The master, where none is allowed. */
+static int least_loaded(uint64_t allowed)
+{
+    const int *threads = place.threads, *processors = place.processors;
+    int best = -1;
+
+    for (int n = 0; n < place.nodes; n++) {
+        if (is_allowed(allowed, n) &&
+            (best < 0 || threads[n] * processors[best] < threads[best] * processors[n])) {
             best = n;
         }
     }
-    return best;
+    return MAX(best, 0);
 }
 
-static int choose(void)
+static int choose(uint64_t allowed)
 {
     switch (place.placement) {
     case DQ_PLACEMENT_MASTER_ONLY:
         return 0;
     case DQ_PLACEMENT_PACK:
         for (int n = 0; n < place.nodes; n++) {
-            if (place.threads[n] < place.processors) {
+            if (is_allowed(allowed, n) && place.threads[n] < place.processors[n]) {
                 return n;
             }
         }
@@ -58,15 +68,15 @@ static int choose(void)
     case DQ_PLACEMENT_SPREAD:
         break;
     }
-    return least_loaded();
+    return least_loaded(allowed);
 }
 
-int dq_place_thread(void)
+int dq_place_thread(uint64_t allowed)
 {
     int node;
 
     pthread_mutex_lock(&lock);
-    node = choose();
+    node = choose(allowed);
     place.threads[node]++;
     pthread_mutex_unlock(&lock);
     return node;

@@ -18,10 +18,16 @@
 
 /* ------------------------------------------------------------ placement */
 
-/* `processors`: how many guest threads a node takes at once (for "pack"). Before threads. */
-void dq_place_init(int nodes, enum dq_placement placement, int processors);
-/* Choose a node for a new thread, and count it there. Any thread; does not block. */
-int dq_place_thread(void);
+/*
+ * `processors`: how many guest threads each node takes at once, at least 1: "pack" fills them, "spread"
+ * loads all nodes alike by them. Before threads.
+ */
+void dq_place_init(int nodes, enum dq_placement placement, const int *processors);
+/*
+ * Choose a node for a new thread, one of those with a bit in `allowed`, and count it there. Any thread;
+ * does not block.
+ */
+int dq_place_thread(uint64_t allowed);
 /* A thread of that node is gone, or moved to another. */
 void dq_place_gone(int node);
 void dq_place_moved(int from, int to);
@@ -53,7 +59,7 @@ void dq_proxy_close(struct dq_proxy *p);
 struct dq_mail *dq_proxy_take(struct dq_proxy *p);
 
 /*
- * A message from a slave to a proxy: SYSCALL, MASK, TAKE, EXIT, MOVE. On the loop. -EPROTO
+ * A message from a slave to a proxy: SYSCALL, TAKE, EXIT, MOVE. On the loop. -EPROTO
  * if there is no such thread on that node.
  */
 int dq_proxy_message(int from, unsigned type, const void *body, size_t length);

@@ -18,7 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define DQ_PROTO_VERSION 4u
+#define DQ_PROTO_VERSION 5
 #define DQ_PROTO_MAGIC 0x756d657164ull /* "dqemu" */
 
 #define DQ_PAGE_BITS 12
@@ -193,13 +193,6 @@ struct dq_msg_result {
 };
 static_assert(sizeof(struct dq_msg_result) == 24, "dq_msg_result");
 
-struct dq_msg_mask {
-    uint32_t tid;
-    uint32_t zero;
-    uint64_t mask;
-};
-static_assert(sizeof(struct dq_msg_mask) == 16, "dq_msg_mask");
-
 /* Futexes: see dqemu/futex.h. */
 struct dq_msg_futex {
     uint64_t addr;
@@ -234,6 +227,21 @@ struct dq_msg_time {
     uint32_t differ; /* 1: some node reads others */
 };
 static_assert(sizeof(struct dq_msg_time) == 64, "dq_msg_time");
+
+/* Processor time that a node, or one of its threads, has used. */
+struct dq_msg_cpu_ask {
+    uint64_t cookie; /* the answer's */
+    uint32_t tid;    /* the guest's; 0: all threads */
+    uint32_t zero;
+};
+static_assert(sizeof(struct dq_msg_cpu_ask) == 16, "dq_msg_cpu_ask");
+
+struct dq_msg_cpu {
+    uint64_t cookie;
+    uint64_t ns;                 /* zero: no such thread here */
+    uint64_t user_us, system_us; /* of all threads */
+};
+static_assert(sizeof(struct dq_msg_cpu) == 32, "dq_msg_cpu");
 
 /*
  * X(NAME, body, trailing, direction and meaning). Trailing: 0 none; DQ_PAGES one to
@@ -283,7 +291,6 @@ static_assert(sizeof(struct dq_msg_time) == 64, "dq_msg_time");
     /* threads: slave -> master */                                                                 \
     X(SYSCALL, dq_msg_syscall, DQ_ANY,                                                             \
       "execute; a clone or fork carries the state, a write its bytes")                             \
-    X(MASK, dq_msg_mask, 0, "the thread's signal mask from now on; no answer")                     \
     X(TAKE, dq_msg_thread, DQ_ANY, "which signals are pending? The mask follows, perhaps a fault") \
     X(EXIT, dq_msg_thread, 0, "the thread ends")                                                   \
     X(MOVE, dq_msg_thread, DQ_ANY, "the thread goes on at the master; its state follows")          \
@@ -302,7 +309,10 @@ static_assert(sizeof(struct dq_msg_time) == 64, "dq_msg_time");
     X(END, dq_msg_cookie, 0, "master -> slave: the guest has ended; report and leave")             \
     /* clocks */                                                                                   \
     X(TIME_ASK, dq_msg_time_ask, 0, "slave -> master: what time is it?")                           \
-    X(TIME, dq_msg_time, 0, "the answer; also unasked, when the master's realtime was set")
+    X(TIME, dq_msg_time, 0, "the answer; also unasked, when the master's realtime was set")        \
+    /* processor time */                                                                           \
+    X(CPU_ASK, dq_msg_cpu_ask, 0, "master -> slave: how much has been used?")                      \
+    X(CPU, dq_msg_cpu, 0, "the answer")
 
 enum dq_msg {
     DQ_MSG_NONE,

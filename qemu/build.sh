@@ -32,10 +32,11 @@ configure() {
     }
 }
 
+# make -j asks for several emulators at a time; ninja wants a build directory for itself.
 compile() {
     local build=$1
     shift
-    nice ninja -C "$build" "${@/#/qemu-}"
+    nice flock "$build/.lock" ninja -C "$build" "${@/#/qemu-}"
 }
 
 "$@"

@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "dqemu/node.h"
@@ -76,6 +77,26 @@ const struct dq_msg_result *dq_remote_call(struct dq_remote *r, unsigned type, c
 bool dq_remote_was_kicked(struct dq_remote *r)
 {
     return __atomic_exchange_n(&r->kicked, 0, __ATOMIC_ACQ_REL);
+}
+
+/* As glibc and the kernel make the clock of a thread of this process: clock_getcpuclockid(3). */
+static clockid_t cpu_clock_of(int host_tid)
+{
+    return (clockid_t)(~(unsigned)host_tid << 3 | 6);
+}
+
+uint64_t dq_remote_cpu_ns(uint32_t tid)
+{
+    const struct dq_remote *r;
+    struct timespec t = {0};
+
+    pthread_mutex_lock(&lock); /* it does not end meanwhile */
+    r = g_hash_table_lookup(threads, GUINT_TO_POINTER(tid));
+    if (r && r->host_tid) {
+        clock_gettime(cpu_clock_of(r->host_tid), &t);
+    }
+    pthread_mutex_unlock(&lock);
+    return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
 }
 
 static int result_arrived(struct dq_remote *r, const void *body, size_t length)

@@ -13,6 +13,7 @@
 #include "qemu/timer.h"
 #include "system/cpu-timers.h"
 #include "dqemu/clocks.h"
+#include "master/cpu_time.h"
 #include "clock.h"
 
 /* Counters count nanoseconds. Set once, before the guest runs, and kept in forked children. */
@@ -27,14 +28,97 @@ static struct timespec timespec_of(int64_t ns)
     return (struct timespec){.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000};
 }
 
+/* ---------------------------------------------------------------- processor time */
+
+/* Threads run, or have run, on other nodes, which only the master asks. */
+static bool is_used_elsewhere(void)
+{
+    return dq_config.nodes > 1 && dq_engaged && !dq_on_slave();
+}
+
+/*
+ * Does this clock count the processor time of the whole program (*tid = 0), or of one of its
+ * threads? A number below zero is that of a process or thread, as clock_getcpuclockid(3) makes it.
+ */
+static bool is_cpu_clock(clockid_t clock, uint32_t *tid)
+{
+    const unsigned kind = clock & 7, process = 2, thread = 6;
+    int id = ~(clock >> 3);
+
+    *tid = 0;
+    if (clock == CLOCK_PROCESS_CPUTIME_ID) {
+        return true;
+    }
+    if (clock >= 0 || (kind != process && kind != thread)) {
+        return false;
+    }
+    if (kind == thread) {
+        *tid = id ? id : get_task_state(thread_cpu)->ts_tid;
+        return true;
+    }
+    return id == 0 || id == getpid();
+}
+
+static int64_t ns_of(const struct timespec *t)
+{
+    return t->tv_sec * 1000000000 + t->tv_nsec;
+}
+
+static void add_us(struct timeval *t, uint64_t us)
+{
+    us += t->tv_usec;
+    t->tv_sec += us / 1000000;
+    t->tv_usec = us % 1000000;
+}
+
+int dq_getrusage(int who, struct rusage *r)
+{
+    int ret = getrusage(who, r);
+
+    if (ret == 0 && who == RUSAGE_SELF && is_used_elsewhere()) {
+        struct dq_cpu_time more;
+
+        dq_cpu_time_elsewhere(0, &more);
+        add_us(&r->ru_utime, more.user_us);
+        add_us(&r->ru_stime, more.system_us);
+    }
+    return ret;
+}
+
+clock_t dq_times(struct tms *t)
+{
+    clock_t ret = times(t);
+
+    if (is_used_elsewhere()) {
+        uint64_t us_a_tick = 1000000 / sysconf(_SC_CLK_TCK);
+        struct dq_cpu_time more;
+
+        dq_cpu_time_elsewhere(0, &more);
+        t->tms_utime += more.user_us / us_a_tick;
+        t->tms_stime += more.system_us / us_a_tick;
+    }
+    return ret;
+}
+
+/* ---------------------------------------------------------------- clocks */
+
 int dq_clock_gettime(clockid_t clock, struct timespec *t)
 {
+    struct dq_cpu_time more;
+    uint32_t tid;
     int64_t ns;
 
-    if (!dq_clocks_read(clock, &ns)) {
-        return clock_gettime(clock, t);
+    if (dq_clocks_read(clock, &ns)) {
+        *t = timespec_of(ns);
+        return 0;
     }
-    *t = timespec_of(ns);
+    if (clock_gettime(clock, t)) {
+        return -1;
+    }
+    if (is_used_elsewhere() && is_cpu_clock(clock, &tid)) {
+        dq_cpu_time_elsewhere(tid, &more);
+        *t = timespec_of(ns_of(t) + more.ns);
+    }
     return 0;
 }
 
@@ -65,7 +149,7 @@ static int64_t monotonic(void)
     struct timespec t;
 
     dq_clock_gettime(CLOCK_MONOTONIC, &t);
-    return t.tv_sec * 1000000000 + t.tv_nsec;
+    return ns_of(&t);
 }
 
 int64_t dq_clock_ticks(void)

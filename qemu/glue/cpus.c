@@ -17,6 +17,7 @@
 #include "qemu/lockable.h"
 #include "qemu/plugin.h"
 #include "qemu/rcu_queue.h"
+#include "dqemu/split.h"
 
 /* Some 0.6 MB each. A program that has more threads at once makes and frees the others. */
 #define MOST_KEPT 64
@@ -86,8 +87,10 @@ CPUState *dq_cpu_create(const char *type)
     return cpu;
 }
 
+/* By the thread whose CPU it was. */
 void dq_cpu_free(CPUState *cpu)
 {
+    dq_split_unregister();
     if (dq_config.nodes == 1 || kept_count == MOST_KEPT) {
         object_unparent(OBJECT(cpu));
         object_unref(OBJECT(cpu));

@@ -18,6 +18,7 @@
 #include "exec/tb-flush.h"
 #include "exec/translation-block.h"
 #include "user-mmap.h"
+#include "dqemu/runtime.h"
 #include "master/map.h"
 #include "source.h"
 #include "split.h"
@@ -54,17 +55,63 @@ static void forget_path(void *range)
     g_free(((struct host_range *)range)->path);
 }
 
+/*
+ * What the kernel tells of this process. Opened before the guest runs, which may change its user, its
+ * root or its limits, and then might not be allowed to.
+ */
+static int maps_fd = -1, pagemap_fd = -1;
+
+static int open_own(const char *path)
+{
+    int fd = dq_node_high_fd(open(path, O_RDONLY | O_CLOEXEC));
+
+    if (fd < 0) {
+        dq_control_error(125, "cannot open %s: %s; is /proc mounted?", path, strerror(errno));
+        exit(125);
+    }
+    return fd;
+}
+
+void dq_engage_prepare(void)
+{
+    maps_fd = open_own("/proc/self/maps");
+    pagemap_fd = open_own("/proc/self/pagemap");
+}
+
+void dq_engage_in_child(void)
+{
+    close(maps_fd);
+    close(pagemap_fd);
+}
+
+/* All of /proc/self/maps. */
+static char *read_maps(void)
+{
+    GString *text = g_string_new(NULL);
+    char part[16384];
+    ssize_t n;
+
+    lseek(maps_fd, 0, SEEK_SET);
+    while ((n = read(maps_fd, part, sizeof(part))) > 0) {
+        g_string_append_len(text, part, n);
+    }
+    if (n < 0) {
+        dq_control_error(125, "cannot read /proc/self/maps: %s", strerror(errno));
+        _exit(125);
+    }
+    return g_string_free(text, FALSE);
+}
+
 /* What the host has mapped in the guest's address space, from /proc/self/maps. */
 static GArray *host_ranges(void)
 {
+    g_autofree char *maps = read_maps();
+    char *rest = NULL;
     GArray *ranges = g_array_new(false, false, sizeof(struct host_range));
     uintptr_t first = (uintptr_t)g2h_untagged(0), last = (uintptr_t)g2h_untagged(reserved_va);
-    FILE *maps = fopen("/proc/self/maps", "re");
-    char *line = NULL;
-    size_t size = 0;
 
     g_array_set_clear_func(ranges, forget_path);
-    while (maps && getline(&line, &size, maps) > 0) {
+    for (char *line = strtok_r(maps, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
         unsigned long from, to, offset, inode;
         unsigned major, minor;
         char perms[5];
@@ -88,10 +135,6 @@ static GArray *host_ranges(void)
         };
         g_array_append_val(ranges, r);
     }
-    free(line);
-    if (maps) {
-        fclose(maps);
-    }
     return ranges;
 }
 
@@ -111,14 +154,14 @@ static int open_mapped(const struct host_range *r)
 }
 
 /* Of what lies in holes of the file only what the guest has written counts. */
-static int copy_written(int pagemap, char *to, const char *from, abi_ulong len)
+static int copy_written(char *to, const char *from, abi_ulong len)
 {
     uint64_t entries[512];
     size_t page_size = qemu_real_host_page_size();
 
     for (abi_ulong page = 0; page < len / page_size;) {
         size_t want = MIN(len / page_size - page, ARRAY_SIZE(entries)) * sizeof(entries[0]);
-        ssize_t n = pread(pagemap, entries, want,
+        ssize_t n = pread(pagemap_fd, entries, want,
                           ((uintptr_t)from / page_size + page) * sizeof(entries[0]));
 
         if (n <= 0) {
@@ -138,19 +181,15 @@ static int copy_written(int pagemap, char *to, const char *from, abi_ulong len)
 
 static int copy_content(char *to, const char *from, abi_ulong len, const GArray *extents)
 {
-    int pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
     abi_ulong done = 0;
-    int err = pagemap < 0 ? -errno : 0;
+    int err = 0;
 
     for (guint i = 0; !err && i < extents->len; i++) {
         const struct dq_extent *e = &g_array_index(extents, struct dq_extent, i);
 
-        err = copy_written(pagemap, to + done, from + done, e->start - done);
+        err = copy_written(to + done, from + done, e->start - done);
         dq_source_copy(to + e->start, from + e->start, e->length);
         done = e->start + e->length;
-    }
-    if (pagemap >= 0) {
-        close(pagemap);
     }
     return err;
 }
@@ -404,9 +443,7 @@ static void engage_locked(void)
     GArray *host;
     CPUState *cpu;
 
-    if (dq_pager_open((uintptr_t)g2h_untagged(0))) {
-        _exit(125); /* reported */
-    }
+    dq_pager_open((uintptr_t)g2h_untagged(0));
     /* translate anew: with CF_PARALLEL, and through dq_translate_lock() */
     CPU_FOREACH(cpu)
     {

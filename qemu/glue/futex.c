@@ -179,6 +179,7 @@ static int futex_wait(abi_ulong uaddr, int op, uint32_t val, bool time64, abi_ul
     struct dq_futex_waiter w;
     struct timespec at;
     uint64_t start;
+    uint32_t word;
     int err;
 
     if (!bitset) {
@@ -192,9 +193,11 @@ static int futex_wait(abi_ulong uaddr, int op, uint32_t val, bool time64, abi_ul
     }
     dq_futex_enter(&w, uaddr, bitset);
     do {
-        if (dq_guest_load32(uaddr) != tswap32(val)) {
+        bool good = dq_guest_load32(uaddr, &word);
+
+        if (!good || word != tswap32(val)) {
             dq_futex_leave(&w);
-            return -TARGET_EAGAIN;
+            return good ? -TARGET_EAGAIN : -TARGET_EFAULT;
         }
     } while (!dq_futex_commit(&w));
     start = dq_node_now();
@@ -211,6 +214,7 @@ static int futex_requeue(abi_ulong uaddr, int op, uint32_t wakes, uint32_t moves
 {
     bool compare = (op & FUTEX_CMD_MASK) == FUTEX_CMP_REQUEUE;
     struct dq_futex_requeue q;
+    uint32_t word;
 
     if (dq_is_foreign(uaddr2)) { /* the kernel's queue: woken there too soon, they wait again */
         wakes = MIN((uint64_t)wakes + moves, INT_MAX);
@@ -218,9 +222,11 @@ static int futex_requeue(abi_ulong uaddr, int op, uint32_t wakes, uint32_t moves
     }
     dq_futex_requeue_begin(&q, uaddr, uaddr2);
     do {
-        if (compare && dq_guest_load32(uaddr) != tswap32(val)) {
+        bool good = !compare || dq_guest_load32(uaddr, &word);
+
+        if (!good || (compare && word != tswap32(val))) {
             dq_futex_requeue_cancel(&q);
-            return -TARGET_EAGAIN;
+            return good ? -TARGET_EAGAIN : -TARGET_EFAULT;
         }
     } while (!dq_futex_requeue_commit(&q, wakes, moves));
     return q.r.woken + q.r.moved;
@@ -266,7 +272,7 @@ static int futex_wake_op(abi_ulong uaddr, uint32_t val, abi_ulong uaddr2, uint32
 {
     unsigned what = ((unsigned)op >> 28) & 7, cmp = ((unsigned)op >> 24) & 15;
     int32_t oparg = sextract32(op, 12, 12), cmparg = sextract32(op, 0, 12);
-    uint32_t old, woken;
+    uint32_t old, seen, woken;
 
     if (what > FUTEX_OP_XOR || cmp > FUTEX_OP_CMP_GE) {
         return -TARGET_ENOSYS;
@@ -274,15 +280,15 @@ static int futex_wake_op(abi_ulong uaddr, uint32_t val, abi_ulong uaddr2, uint32
     if ((unsigned)op >> 28 & FUTEX_OP_OPARG_SHIFT) {
         oparg = 1u << (oparg & 31);
     }
-    old = dq_guest_load32(uaddr2);
-    for (;;) {
-        uint32_t seen =
-            dq_guest_cmpxchg32(uaddr2, old, tswap32(op_result(what, tswap32(old), oparg)));
-        if (seen == old) {
-            break;
-        }
-        old = seen;
+    if (!dq_guest_load32(uaddr2, &seen)) {
+        return -TARGET_EFAULT;
     }
+    do {
+        old = seen;
+        if (!dq_guest_cmpxchg32(uaddr2, &seen, tswap32(op_result(what, tswap32(old), oparg)))) {
+            return -TARGET_EFAULT;
+        }
+    } while (seen != old);
     woken = dq_futex_wake(uaddr, val, FUTEX_BITSET_MATCH_ANY);
     if (op_compare(cmp, tswap32(old), cmparg)) {
         woken += dq_futex_wake(uaddr2, val2, FUTEX_BITSET_MATCH_ANY);
@@ -297,6 +303,14 @@ static bool word_ok(CPUState *cpu, abi_ulong addr, bool write)
     return access_ok(cpu, write ? VERIFY_WRITE : VERIFY_READ, addr, 4);
 }
 
+/* Who wakes within the process need not be able to read the word, or have it mapped any more. */
+static bool wakes_by_address(int op)
+{
+    int base_op = op & FUTEX_CMD_MASK;
+
+    return op & FUTEX_PRIVATE_FLAG && (base_op == FUTEX_WAKE || base_op == FUTEX_WAKE_BITSET);
+}
+
 static int futex_service(CPUState *cpu, bool time64, abi_ulong uaddr, int op, int val,
                          abi_ulong timeout, abi_ulong uaddr2, int val3)
 {
@@ -306,7 +320,7 @@ static int futex_service(CPUState *cpu, bool time64, abi_ulong uaddr, int op, in
     if (uaddr & 3) {
         return -TARGET_EINVAL;
     }
-    if (!word_ok(cpu, uaddr, false)) {
+    if (!wakes_by_address(op) && !word_ok(cpu, uaddr, false)) {
         return -TARGET_EFAULT;
     }
     switch (op & FUTEX_CMD_MASK) {

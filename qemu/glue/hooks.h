@@ -41,6 +41,18 @@ void dq_clone_failed(struct dq_thread *t);
 void dq_cpu_loop(CPUArchState *env);
 
 /*
+ * Processors, in place of the host's calls; and when a file is opened that tells of them. With one
+ * node, or all on one machine, they are the host's.
+ */
+int dq_getcpu(unsigned *cpu, unsigned *node);
+int dq_sched_getaffinity(pid_t tid, unsigned length, unsigned long *mask);
+int dq_sched_setaffinity(pid_t tid, unsigned length, const unsigned long *mask);
+/* The guest opens this file, which QEMU takes from the host: a descriptor, -1 with errno; -2: go on. */
+int dq_open_processors(const char *path);
+/* QEMU has written what the guest shall find in this file. */
+void dq_opened_info(const char *path, int fd);
+
+/*
  * cpu_copy(), in place of cpu_create() and cpu_reset(); do_syscall() of exit, in place of
  * unparenting and unreferencing: with several nodes the object is kept and used again.
  */

@@ -61,10 +61,12 @@ struct dq_thread {
     bool is_proxy;
     bool kicked;    /* the slave has been told of a pending signal and will ask */
     GArray *frames; /* struct dq_frame_of_signal, to be sent */
+    /* on the master */
+    unsigned long *processors; /* see processors.c */
     /* on its slave */
     struct dq_remote remote;
-    uint64_t posted_mask; /* the mask that the proxy knows */
-    unsigned waited_ns;   /* for results, not yet counted: less than a microsecond */
+    uint64_t told_mask; /* the mask that the proxy knows */
+    unsigned waited_ns; /* for results, not yet counted: less than a microsecond */
     /*
      * A wait was interrupted by a kick: the call is repeated unless a handler runs that
      * does not ask for that (1: SA_RESTART decides, 2: never repeated after a handler).
@@ -148,6 +150,8 @@ bool dq_arch_syscall_is_masters(int num);
 
 /* The first thread goes elsewhere: share the memory. Takes the exclusive section. */
 void dq_engage(void);
+void dq_engage_prepare(void); /* on the master, before the guest runs */
+void dq_engage_in_child(void);
 /* GLOBALS, on a slave's worker. */
 void dq_globals_apply(const void *globals, size_t length);
 

@@ -608,7 +608,7 @@ bool dq_mremap(abi_ulong old_addr, abi_ulong old_size, abi_ulong new_size, unsig
         (flags & ~(unsigned long)(MREMAP_MAYMOVE | MREMAP_FIXED)) ||
         ((flags & MREMAP_FIXED) && !guest_range_valid_untagged(new_addr, new_size))) {
         errno = EINVAL;
-    } else if (!guest_range_valid_untagged(old_addr, old_size) ||
+    } else if (!guest_range_valid_untagged(old_addr, old_size ? old_size : 1) ||
                !page_check_range(old_addr, old_size ? old_size : 1, PAGE_VALID)) {
         errno = EFAULT;
     } else if (!old_size && !(page_get_flags(old_addr) & DQ_PAGE_FOREIGN)) {

@@ -6,6 +6,7 @@
 #include "internal.h"
 #include <poll.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include "user/guest-base.h"
 #include "user/page-protection.h"
 #include "exec/page-protection.h"
@@ -15,8 +16,13 @@
 #include "dqemu/build_id.h"
 #include "dqemu/clocks.h"
 #include "dqemu/futex.h"
+#include "dqemu/processors.h"
+#include "master/cpu_time.h"
 #include "master/futex.h"
 #include "master/map.h"
+#include "slave/cpu_time.h"
+#include "processors.h"
+#include "source.h"
 #include "split.h"
 
 /*
@@ -122,6 +128,9 @@ static int message_for_slave(int from, unsigned type, const void *body, size_t l
     case DQ_MSG_RESULT:
     case DQ_MSG_KICK:
         return dq_remote_message(type, body, length);
+    case DQ_MSG_CPU_ASK:
+        dq_cpu_time_asked(body);
+        return 0;
     case DQ_MSG_END:
         slave_ends();
     default:
@@ -134,8 +143,9 @@ static int message_for_master(int from, unsigned type, const void *body, size_t 
     switch (type) {
     case DQ_MSG_MAPPED:
         return dq_map_message(body);
+    case DQ_MSG_CPU:
+        return dq_cpu_time_message(body);
     case DQ_MSG_SYSCALL:
-    case DQ_MSG_MASK:
     case DQ_MSG_TAKE:
     case DQ_MSG_EXIT:
     case DQ_MSG_MOVE:
@@ -253,6 +263,40 @@ static void slave_may_speak(void)
     close(quiet.saved_err);
 }
 
+/* Nodes that are told of no processors are on one machine. */
+static void place_init(void)
+{
+    const int own = g_get_num_processors();
+    int share[DQ_MAX_NODES];
+
+    for (int n = 0; n < dq_config.nodes; n++) {
+        share[n] = own;
+    }
+    if (dq_processors_count(&dq_config)) {
+        dq_processors_shares(&dq_config, share);
+    }
+    dq_place_init(dq_config.nodes, dq_config.placement, share);
+}
+
+/* Beside the guest's addresses: code, translations, stacks, what is in flight. */
+#define OWN_SPACE (1ull << 30)
+
+/* QEMU takes the guest's addresses when it loads the program, and knows of no remedy. */
+static void check_address_space(void)
+{
+    const rlim_t need = reserved_va + 1 + OWN_SPACE;
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur < need) {
+        dq_control_error(125,
+                         "node %d: the limit of address space, %llu KiB, is too low for the "
+                         "guest's, which all nodes reserve; raise it to %llu or more (ulimit -v)",
+                         dq_config.node, (unsigned long long)limit.rlim_cur >> 10,
+                         (unsigned long long)need >> 10);
+        exit(125);
+    }
+}
+
 void dq_main_args(int *argc, char **argv)
 {
     static const struct dq_node_ops ops = {
@@ -280,18 +324,23 @@ void dq_main_args(int *argc, char **argv)
         return;
     }
     reserved_va = GUEST_SPACE - 1;
+    check_address_space();
     dq_spin_init(dq_config.spin_us);
     dq_awake_begin(); /* the main thread; on a slave until it has set things up */
     dq_futex_open();
     dq_clock_open();
+    dq_processors_open();
     if (!dq_on_slave()) {
-        dq_place_init(dq_config.nodes, dq_config.placement, (int)g_get_num_processors());
+        place_init();
     }
     if (dq_node_open(&dq_config, &ops, NULL)) {
         exit(125); /* reported */
     }
     if (dq_on_slave()) {
         slave_be_quiet();
+    } else {
+        dq_engage_prepare();
+        dq_source_prepare();
     }
 }
 
@@ -348,10 +397,12 @@ void dq_main_slave(CPUArchState *env, const char *rtsig_map)
 
     dq_thread_template(env);
     dq_remote_init(host_interrupt_signal);
-    if (dq_pager_open((uintptr_t)g2h_untagged(0)) || dq_pager_register(0, reserved_va + 1)) {
+    dq_pager_open((uintptr_t)g2h_untagged(0));
+    if (dq_pager_register(0, reserved_va + 1)) {
         _exit(125); /* reported */
     }
     qatomic_set(&dq_engaged, true);
+    dq_cpu_time_begin();
     set_slave_ready();
     dq_awake_end();
     /* loop, worker and guest threads do the rest */
@@ -427,6 +478,7 @@ void dq_fork_end(bool child)
         return;
     }
     dq_split_in_child();
+    dq_engage_in_child();
     dq_control_forked();
     dq_node_forked();
     dq_futex_in_child();

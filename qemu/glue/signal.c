@@ -40,7 +40,7 @@ static void take(struct dq_thread *t, TaskState *ts, const struct dq_sync_signal
         .take = {.mask = dq_mask_pack(&ts->signal_mask)},
     };
 
-    t->posted_mask = body.take.mask;
+    t->told_mask = body.take.mask;
     dq_remote_call(&t->remote, DQ_MSG_TAKE, &body, sizeof(body), sync, sync ? sizeof(*sync) : 0);
 }
 
@@ -107,7 +107,7 @@ static void build_frames(CPUArchState *env, struct dq_thread *t, TaskState *ts)
     for (uint32_t i = 0; i < r->signals; i++) {
         build_frame(env, t, ts, &f[i]);
     }
-    t->posted_mask = r->mask;
+    t->told_mask = r->mask;
     dq_mask_unpack(&ts->signal_mask, r->mask);
     r->signals = 0;
 }

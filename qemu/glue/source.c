@@ -53,6 +53,11 @@ static int memory(void)
     return fd;
 }
 
+void dq_source_prepare(void)
+{
+    memory();
+}
+
 static bool read_page(void *page, const void *from)
 {
     return pread(memory(), page, DQ_PAGE_SIZE, (uintptr_t)from) == (ssize_t)DQ_PAGE_SIZE;

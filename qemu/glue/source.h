@@ -20,6 +20,9 @@ struct dq_extent {
     abi_ulong start, length; /* from the beginning of the mapping */
 };
 
+/* Before the guest runs, by the master: opens what it needs of this process. */
+void dq_source_prepare(void);
+
 /*
  * The extents of the first `len` bytes of a mapping of fd from offset on; the position of fd
  * changes. One extent for all if fd is -1 or its file cannot tell. The last page is always in

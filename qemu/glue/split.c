@@ -11,7 +11,8 @@
  *    2  looks into a table of all lines, in line, and takes the place from there;
  *    3  calls a function before and after, which does accesses in parts that touch two lines.
  *    What traps all the same (a helper that computes with host addresses) has the page joined.
- *  - In our own code for one word of the guest's (dq_guest_load32()): it is repeated.
+ *  - In our own code for one word of the guest's (dq_guest_load32()): it is repeated. (If the word is
+ *    not mapped any more, that is told in the same way.)
  *  - In any other code of QEMU's: the signal handler has the page joined, and returns. It holds no
  *    lock that this needs, because no code does that touches the guest's memory without having asked
  *    for it.
@@ -262,36 +263,57 @@ static __thread struct {
     uint32_t changes;
 } last_trap;
 
-/* A word of the guest's is being read or written by dq_guest_*(): go there. */
-static __thread sigjmp_buf *word_access;
+/* The guest's memory is being read or written by dq_guest_*(): go there if that fails. */
+static __thread sigjmp_buf *own_access;
+
+enum { ACCESS_AGAIN = 1, ACCESS_BAD };
+
+static void G_NORETURN leave_access(int why, const sigset_t *mask)
+{
+    sigjmp_buf *to = own_access;
+
+    own_access = NULL;
+    sigprocmask(SIG_SETMASK, mask, NULL);
+    siglongjmp(*to, why);
+}
+
+/*
+ * An access that is not to a split page. Ours was to a valid address, but another thread may have
+ * unmapped or protected it since. True: the access may be repeated, it is allowed by now. False:
+ * it is QEMU's to judge (a write to a page with translated code).
+ */
+static bool is_allowed_now(abi_ulong page, bool is_write, const sigset_t *mask)
+{
+    int flags = page_get_flags(page);
+    bool elsewhere = flags & DQ_PAGE_FOREIGN && dq_on_slave();
+
+    if (own_access && (elsewhere || !(flags & (is_write ? PAGE_WRITE_ORG : PAGE_READ)))) {
+        leave_access(ACCESS_BAD, mask);
+    }
+    return flags & (is_write ? PAGE_WRITE : PAGE_READ) && !(flags & DQ_PAGE_FOREIGN);
+}
 
 bool dq_split_fault(CPUState *cpu, abi_ptr addr, bool is_write, uintptr_t pc, bool unwinds,
                     const sigset_t *mask)
 {
     uint64_t page;
-    int flags;
 
     if (is_write && unwinds && dq_engaged) {
         dq_translate_fault(cpu, pc, mask);
     }
     if (!dq_split_shadow()) {
-        return false;
+        return own_access && is_allowed_now(addr & TARGET_PAGE_MASK, is_write, mask);
     }
     trap.shadow = dq_split_is_shadow(addr >> DQ_PAGE_BITS);
     page = trap.page = dq_split_page_of(addr);
     trap.addr = addr;
     if (!trap.shadow && dq_split_state(page) == DQ_PAGE_IS_OPEN) {
-        /* if it was not when the access was made, the access is allowed by now */
-        flags = page_get_flags(page << DQ_PAGE_BITS);
-        return flags & (is_write ? PAGE_WRITE : PAGE_READ) && !(flags & DQ_PAGE_FOREIGN);
+        /* perhaps it was not when the access was made */
+        return is_allowed_now(page << DQ_PAGE_BITS, is_write, mask);
     }
     dq_stat_add(split_traps, 1);
-    if (word_access) {
-        sigjmp_buf *again = word_access;
-
-        word_access = NULL;
-        sigprocmask(SIG_SETMASK, mask, NULL);
-        siglongjmp(*again, 1);
+    if (own_access) {
+        leave_access(ACCESS_AGAIN, mask);
     }
     if (!unwinds) {
         if (!trap.shadow) {
@@ -581,7 +603,7 @@ void *dq_split_access(CPUState *cpu, vaddr addr, unsigned size, bool store, uint
     return host_address(addr, size, false, ra);
 }
 
-/* ---------------------------------------------------------------- words of the guest's, for us */
+/* ---------------------------------------------------------------- the guest's memory, for us */
 
 static uint32_t *word_at(abi_ulong addr)
 {
@@ -590,43 +612,65 @@ static uint32_t *word_at(abi_ulong addr)
     return g2h_untagged(dq_split_redirect(addr, sizeof(uint32_t), &crosses));
 }
 
-/* Both again if the page was closed between the look into the table and the access. */
-uint32_t dq_guest_load32(abi_ulong addr)
+/* Again if the page was closed between the look into the table and the access. */
+static bool word_access(abi_ulong addr, uint32_t *value, const uint32_t *exchange)
 {
-    sigjmp_buf again;
-    uint32_t value;
+    volatile bool entered = false;
+    sigjmp_buf out;
+    uint32_t *word;
 
-    if (!dq_split_any()) {
-        return qatomic_read((uint32_t *)g2h_untagged(addr));
-    }
-    if (sigsetjmp(again, 0)) {
-        dq_split_leave();
+    switch (sigsetjmp(out, 0)) {
+    case 0:
+        break;
+    case ACCESS_BAD:
+        if (entered) {
+            dq_split_leave();
+        }
+        return false;
+    default:
+        if (entered) {
+            dq_split_leave();
+            entered = false;
+        }
         dq_split_wait(addr >> DQ_PAGE_BITS);
     }
-    dq_split_enter();
-    qatomic_set(&word_access, &again);
-    value = qatomic_read(word_at(addr));
-    qatomic_set(&word_access, NULL);
-    dq_split_leave();
-    return value;
+    if (dq_split_any()) {
+        dq_split_enter();
+        entered = true;
+    }
+    word = entered ? word_at(addr) : g2h_untagged(addr);
+    qatomic_set(&own_access, &out);
+    if (exchange) {
+        *value = qatomic_cmpxchg(word, *value, *exchange);
+    } else {
+        *value = qatomic_read(word);
+    }
+    qatomic_set(&own_access, NULL);
+    if (entered) {
+        dq_split_leave();
+    }
+    return true;
 }
 
-uint32_t dq_guest_cmpxchg32(abi_ulong addr, uint32_t old, uint32_t new)
+bool dq_guest_load32(abi_ulong addr, uint32_t *value)
 {
-    sigjmp_buf again;
-    uint32_t seen;
+    return word_access(addr, value, NULL);
+}
 
-    if (!dq_split_any()) {
-        return qatomic_cmpxchg((uint32_t *)g2h_untagged(addr), old, new);
+bool dq_guest_cmpxchg32(abi_ulong addr, uint32_t *value, uint32_t new)
+{
+    return word_access(addr, value, &new);
+}
+
+bool dq_guest_copy(void *to, const void *from, size_t length)
+{
+    sigjmp_buf out;
+
+    if (sigsetjmp(out, 0)) { /* pinned: it is no split page */
+        return false;
     }
-    if (sigsetjmp(again, 0)) {
-        dq_split_leave();
-        dq_split_wait(addr >> DQ_PAGE_BITS);
-    }
-    dq_split_enter();
-    qatomic_set(&word_access, &again);
-    seen = qatomic_cmpxchg(word_at(addr), old, new);
-    qatomic_set(&word_access, NULL);
-    dq_split_leave();
-    return seen;
+    qatomic_set(&own_access, &out);
+    memcpy(to, from, length);
+    qatomic_set(&own_access, NULL);
+    return true;
 }

@@ -24,10 +24,16 @@ void dq_split_in_child(void);
 void dq_split_settle(CPUState *cpu);
 
 /*
- * One word of the guest's memory, which may be split. The address is valid and aligned; waits for
- * the page as any access does.
+ * The guest's memory, for us; waits for pages as any access does. The address was found valid, but
+ * other threads may unmap or protect it at any time: false then, and whatever was copied before
+ * remains. (The kernel says EFAULT where QEMU has it access the memory.)
+ *
+ * One word, aligned, which may be split. The exchange leaves what was there in *value: it took place if
+ * that is unchanged.
  */
-uint32_t dq_guest_load32(abi_ulong addr);
-uint32_t dq_guest_cmpxchg32(abi_ulong addr, uint32_t old, uint32_t new);
+bool dq_guest_load32(abi_ulong addr, uint32_t *value);
+bool dq_guest_cmpxchg32(abi_ulong addr, uint32_t *value, uint32_t new);
+/* From or to pinned memory of the guest's (host addresses, dq_split_pin()). */
+bool dq_guest_copy(void *to, const void *from, size_t length);
 
 #endif

@@ -12,6 +12,7 @@
 #include "fd-trans.h"
 #include "dqemu/clocks.h"
 #include "master/map.h"
+#include "direct.h"
 #include "split.h"
 #include "transfer.h"
 
@@ -19,12 +20,13 @@ int dq_slave_pid;
 
 /* ---------------------------------------------------------------- on a slave */
 
-static bool clock_is_local(abi_long clock)
+/* A clockid_t is an int: the ones of processes and threads are negative, and QEMU takes them so. */
+static bool clock_is_local(int clock)
 {
     if (dq_clocks_differ()) { /* the others are those of the master's kernel */
         return dq_clocks_know(clock) || clock == CLOCK_THREAD_CPUTIME_ID;
     }
-    /* the process's CPU time is spent on many nodes: the master answers, for itself */
+    /* the process's processor time is used on many nodes: the master asks them */
     return clock >= 0 && clock != CLOCK_PROCESS_CPUTIME_ID;
 }
 
@@ -50,9 +52,10 @@ static bool advice_is_local(abi_long advice)
 static bool is_local(int num, const abi_long arg[8])
 {
     switch (num) {
-    case TARGET_NR_sched_yield:    /* about this node's processors */
+    case TARGET_NR_sched_yield: /* about this node's processors */
+    case TARGET_NR_getcpu:
     case TARGET_NR_getrandom:      /* any node's are as good */
-    case TARGET_NR_rt_sigprocmask: /* the mask lives with the thread; it is posted below */
+    case TARGET_NR_rt_sigprocmask: /* the mask lives with the thread, which tells it */
     case TARGET_NR_rt_sigreturn:   /* registers and mask */
     case TARGET_NR_sigaltstack:    /* lives with the thread */
 #ifdef TARGET_NR_sigprocmask
@@ -82,6 +85,8 @@ static bool is_local(int num, const abi_long arg[8])
         return true;
     case TARGET_NR_madvise:
         return advice_is_local(arg[2]);
+    case TARGET_NR_getrusage: /* of this thread */
+        return (int)arg[0] == RUSAGE_THREAD;
     case TARGET_NR_futex: /* the node's own queue; see futex.c */
 #ifdef TARGET_NR_futex_time64
     case TARGET_NR_futex_time64:
@@ -116,6 +121,8 @@ static int pointer_arguments(int num)
     case TARGET_NR_clock_getres_time64:
 #endif
     case TARGET_NR_gettimeofday:
+    case TARGET_NR_getrusage:
+    case TARGET_NR_getcpu:
         return 2;
     case TARGET_NR_rt_sigprocmask:
 #ifdef TARGET_NR_sigprocmask
@@ -211,9 +218,9 @@ static abi_long delegate(CPUArchState *env, struct dq_thread *t, int num, const 
     TaskState *ts = get_task_state(env_cpu(env));
     struct dq_msg_syscall m = {.tid = t->remote.tid, .number = num};
     struct dq_transfer transfer = {0};
-    bool travels = dq_transfer_begin(env, num, arg, &transfer);
     GByteArray *state = NULL;
     const struct dq_msg_result *r;
+    abi_long value;
     uint64_t start;
 
     for (int i = 0; i < 8; i++) {
@@ -225,14 +232,13 @@ static abi_long delegate(CPUArchState *env, struct dq_thread *t, int num, const 
     }
     dq_stat_add(syscalls_delegated, 1);
     start = dq_node_now();
-    if (travels) {
-        m.number |= DQ_SYSCALL_TRANSFER;
-        r = dq_remote_call(&t->remote, DQ_MSG_SYSCALL, &m, sizeof(m), transfer.buffer,
-                           transfer.out);
-        dq_transfer_end(&transfer, &t->remote);
+    if (dq_transfer_begin(env, num, arg, &transfer)) {
+        r = dq_remote_call(&t->remote, DQ_MSG_SYSCALL, transfer.call, transfer.length, NULL, 0);
+        value = dq_transfer_end(&transfer, &t->remote);
     } else {
         r = dq_remote_call(&t->remote, DQ_MSG_SYSCALL, &m, sizeof(m), state ? state->data : NULL,
                            state ? state->len : 0);
+        value = r->value;
     }
     count_wait(t, dq_node_now() - start);
     if (state) {
@@ -241,29 +247,21 @@ static abi_long delegate(CPUArchState *env, struct dq_thread *t, int num, const 
     if (r->signals) {
         qatomic_set(&ts->signal_pending, 1);
     }
-    return r->value;
+    return value;
 }
 
 /*
- * The thread's mask has changed here: the proxy follows. If a signal was unblocked that may
- * be pending there, its handler must run before the call returns: then ask, which tells the
- * mask as well.
+ * The thread's mask has changed here: the proxy's must have followed before the call returns. What
+ * was unblocked and is pending there must be handled by then; and who has blocked a signal may say
+ * so by memory, which is quicker than any message to the proxy, and must get no more of it. So
+ * dq_signals() asks what is pending, which tells the mask as well, as if the proxy had kicked.
  */
-static void post_mask(struct dq_thread *t, TaskState *ts)
+static void tell_mask(struct dq_thread *t, TaskState *ts)
 {
-    uint64_t mask = dq_mask_pack(&ts->signal_mask);
-    struct dq_msg_mask m = {.tid = t->remote.tid, .mask = mask};
-
-    if (mask == t->posted_mask) {
-        return;
-    }
-    if (t->posted_mask & ~mask) {
-        qatomic_set(&t->remote.kicked, 1); /* as if it had told us: dq_signals() asks */
+    if (dq_mask_pack(&ts->signal_mask) != t->told_mask) {
+        qatomic_set(&t->remote.kicked, 1);
         qatomic_set(&ts->signal_pending, 1);
-        return;
     }
-    dq_node_send(0, DQ_MSG_MASK, &m, sizeof(m));
-    t->posted_mask = mask;
 }
 
 /* ---------------------------------------------------------------- on the master */
@@ -328,6 +326,22 @@ static bool keep_ours(int num, const abi_long arg[8], abi_long *ret)
     return dq_node_owns_fd(ours);
 }
 
+/*
+ * msync() of memory that the guest has not mapped: for the kernel it is ours. Programs find out so
+ * whether they may read an address. True: it fails.
+ */
+static bool syncs_nothing(int num, const abi_long arg[8], abi_long *ret)
+{
+    abi_ulong start = cpu_untagged_addr(thread_cpu, arg[0]), len = TARGET_PAGE_ALIGN(arg[1]);
+
+    if (num != TARGET_NR_msync || start & ~TARGET_PAGE_MASK || len == 0 ||
+        (guest_range_valid_untagged(start, len) && page_check_range(start, len, PAGE_VALID))) {
+        return false;
+    }
+    *ret = -TARGET_ENOMEM;
+    return true;
+}
+
 /* ---------------------------------------------------------------- on every node */
 
 bool dq_syscall_begin(CPUArchState *env, int num, const abi_long arg[8], abi_long *ret)
@@ -339,7 +353,8 @@ bool dq_syscall_begin(CPUArchState *env, int num, const abi_long arg[8], abi_lon
     }
     t = dq_this_thread();
     if (!dq_on_slave()) {
-        if (keep_ours(num, arg, ret)) {
+        if (keep_ours(num, arg, ret) || syncs_nothing(num, arg, ret) ||
+            dq_direct_call(env, num, arg, ret)) {
             return true;
         }
         if (dq_map_call(num, arg[0])) {
@@ -395,7 +410,7 @@ void dq_syscall_end(CPUArchState *env, int num, abi_long arg, abi_long ret)
             dq_arch_syscall_result(env, ret);
             dq_thread_move(env);
         }
-        post_mask(dq_this_thread(), get_task_state(env_cpu(env)));
+        tell_mask(dq_this_thread(), get_task_state(env_cpu(env)));
     } else if (dq_map_call(num, arg)) {
         dq_split_include();
         dq_map_end();

@@ -11,6 +11,7 @@
  */
 #include "internal.h"
 #include "dqemu/clocks.h"
+#include "processors.h"
 #include "split.h"
 #include "transfer.h"
 #include <linux/futex.h>
@@ -18,6 +19,7 @@
 #include <sys/syscall.h>
 #include "user/cpu_loop.h"
 #include "user/safe-syscall.h"
+#include "qemu/lockable.h"
 #include "qemu/rcu.h"
 #include "tcg/startup.h"
 #include "exec/tb-flush.h"
@@ -32,7 +34,7 @@ struct dq_thread *dq_clone_place(CPUArchState *env)
         return NULL;
     }
     t = g_new0(struct dq_thread, 1);
-    t->node = dq_place_thread();
+    t->node = dq_place_thread(dq_processors_inherit(t));
     if (t->node && !qatomic_read(&dq_engaged)) {
         dq_engage();
     }
@@ -43,6 +45,7 @@ void dq_clone_failed(struct dq_thread *t)
 {
     if (t) {
         dq_place_gone(t->node);
+        g_free(t->processors);
         g_free(t);
     }
 }
@@ -177,40 +180,6 @@ static void serve_syscall(CPUArchState *env, struct dq_thread *t, const struct d
     answer(env, t, ret, NULL);
 }
 
-/*
- * The thread had blocked these signals before the kernel gave them to us, and may have told
- * other threads so: but its mask was still on the way. The kernel takes them back, for another
- * thread or to keep (sigpending() and sigwait() ask the kernel). All signals are blocked here,
- * since host_signal_handler() took one down.
- */
-static void give_back_blocked(TaskState *ts)
-{
-    for (int sig = 1; sig <= TARGET_NSIG; sig++) {
-        struct emulated_sigtable *k = &ts->sigtab[sig - 1];
-        int host_sig = target_to_host_signal(sig);
-        siginfo_t info = {0};
-
-        if (!k->pending || !sigismember(&ts->signal_mask, host_sig)) {
-            continue;
-        }
-        k->pending = 0;
-        k->info.si_code = sextract32(k->info.si_code, 0, 16); /* without QEMU's type */
-        target_to_host_siginfo(&info, &k->info);
-        info.si_signo = host_sig;
-        if (info.si_code == SI_TKILL) {
-            syscall(SYS_rt_tgsigqueueinfo, getpid(), ts->ts_tid, host_sig, &info);
-        } else if (info.si_code == SI_USER && info.si_pid == getpid()) {
-            kill(getpid(), host_sig);
-        } else if (syscall(SYS_rt_sigqueueinfo, getpid(), host_sig, &info)) {
-            info.si_code = SI_QUEUE; /* only the main thread may speak for the kernel or others */
-            if (syscall(SYS_rt_sigqueueinfo, getpid(), host_sig, &info)) {
-                kill(getpid(), host_sig); /* the queue is full */
-            }
-        }
-    }
-}
-
-/* All signals wait; then no one comes between a look at what is pending and what follows. */
 static void block_all_signals(void)
 {
     sigset_t all;
@@ -219,20 +188,19 @@ static void block_all_signals(void)
     sigprocmask(SIG_SETMASK, &all, NULL);
 }
 
+/*
+ * The thread's mask changes. What the kernel has given to us until now came before that: it is
+ * for the thread, whatever the new mask blocks, and its handler runs under the old one. That is
+ * how a signal is handled that ends sigsuspend(), and so QEMU is told.
+ */
 static void follow_mask(TaskState *ts, uint64_t mask)
 {
-    sigset_t set;
-
-    block_all_signals();
-    dq_mask_unpack(&ts->signal_mask, mask);
+    block_all_signals(); /* so that no one comes between this look and what follows */
     if (qatomic_read(&ts->signal_pending)) {
-        give_back_blocked(ts);
-        return; /* what is left is for the thread, which has been told and will ask */
+        ts->sigsuspend_mask = ts->signal_mask;
+        ts->in_sigsuspend = 1;
     }
-    set = ts->signal_mask;
-    sigdelset(&set, SIGSEGV);
-    sigdelset(&set, SIGBUS);
-    sigprocmask(SIG_SETMASK, &set, NULL);
+    dq_mask_unpack(&ts->signal_mask, mask);
 }
 
 static void serve_take(CPUArchState *env, struct dq_thread *t, TaskState *ts,
@@ -268,16 +236,54 @@ static void serve_take(CPUArchState *env, struct dq_thread *t, TaskState *ts,
 void dq_thread_gone(CPUArchState *env)
 {
     TaskState *ts = get_task_state(env_cpu(env));
+    struct dq_thread *t = ts->dq;
 
-    dq_place_gone(ts->dq->node);
-    if (ts->dq->frames) {
-        g_array_free(ts->dq->frames, true);
+    dq_place_gone(t->node);
+    if (t->frames) {
+        g_array_free(t->frames, true);
     }
-    g_free(ts->dq);
-    ts->dq = NULL;
+    WITH_QEMU_LOCK_GUARD(&qemu_cpu_list_lock)
+    { /* others look at its mask */
+        ts->dq = NULL;
+    }
+    g_free(t->processors);
+    g_free(t);
 }
 
-/* Signals that came for the thread meanwhile are for others: it takes none any more. */
+/*
+ * The thread ends: what the kernel has given to us and is for the process is for another thread, or
+ * waits. What was sent to this thread goes with it, as in the kernel, but for what rt_tgsigqueueinfo()
+ * queued: nothing tells it from what was queued for the process. Libraries block all signals before a
+ * thread ends, so it takes none down by then.
+ */
+static void give_back(TaskState *ts)
+{
+    for (int sig = 1; sig <= TARGET_NSIG; sig++) {
+        struct emulated_sigtable *k = &ts->sigtab[sig - 1];
+        int host_sig = target_to_host_signal(sig);
+        siginfo_t info = {0};
+
+        if (!k->pending) {
+            continue;
+        }
+        k->pending = 0;
+        k->info.si_code = sextract32(k->info.si_code, 0, 16); /* without QEMU's type */
+        target_to_host_siginfo(&info, &k->info);
+        info.si_signo = host_sig;
+        if (info.si_code == SI_TKILL) {
+            continue;
+        } else if (info.si_code == SI_USER && info.si_pid == getpid()) {
+            kill(getpid(), host_sig);
+        } else if (syscall(SYS_rt_sigqueueinfo, getpid(), host_sig, &info)) {
+            info.si_code = SI_QUEUE; /* only the main thread may speak for the kernel or others */
+            if (syscall(SYS_rt_sigqueueinfo, getpid(), host_sig, &info)) {
+                kill(getpid(), host_sig); /* the queue is full */
+            }
+        }
+    }
+}
+
+/* Signals that came meanwhile are for others: this thread takes none any more. */
 static void G_NORETURN serve_exit(CPUArchState *env, struct dq_thread *t, struct dq_mail *m)
 {
     TaskState *ts = get_task_state(env_cpu(env));
@@ -286,7 +292,7 @@ static void G_NORETURN serve_exit(CPUArchState *env, struct dq_thread *t, struct
     g_free(m);
     block_all_signals();
     sigfillset(&ts->signal_mask);
-    give_back_blocked(ts);
+    give_back(ts);
     dq_proxy_close(&t->proxy);
     dq_thread_gone(env);
     for (;;) {
@@ -338,9 +344,6 @@ static void G_NORETURN be_proxy(CPUArchState *env, struct dq_thread *t)
         switch (m->type) {
         case DQ_MSG_SYSCALL:
             serve_syscall(env, t, m);
-            break;
-        case DQ_MSG_MASK:
-            follow_mask(ts, ((const struct dq_msg_mask *)m->body)->mask);
             break;
         case DQ_MSG_TAKE:
             serve_take(env, t, ts, m);
@@ -430,7 +433,7 @@ static void *run_thread(void *arg)
         _exit(125);
     }
     g_free(start);
-    t->posted_mask = dq_mask_pack(&ts->signal_mask);
+    t->told_mask = dq_mask_pack(&ts->signal_mask);
     dq_stat_add(threads, 1);
     dq_split_settle(cpu); /* nothing, but known to it from now on */
     dq_slave_mask();

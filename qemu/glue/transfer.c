@@ -13,9 +13,11 @@
 #include "internal.h"
 #include <sys/syscall.h>
 #include "qemu/log.h"
+#include "qemu/memalign.h"
 #include "user/safe-syscall.h"
 #include "fd-trans.h"
 #include "dqemu/spin.h"
+#include "direct.h"
 #include "split.h"
 #include "transfer.h"
 
@@ -26,9 +28,7 @@ static bool is_read(int num)
 {
     switch (num) {
     case TARGET_NR_read:
-#if TARGET_ABI_BITS == 64
     case TARGET_NR_pread64:
-#endif
         return true;
     default:
         return false;
@@ -39,9 +39,7 @@ static bool is_write(int num)
 {
     switch (num) {
     case TARGET_NR_write:
-#if TARGET_ABI_BITS == 64
     case TARGET_NR_pwrite64:
-#endif
         return true;
     default:
         return false;
@@ -68,6 +66,7 @@ bool dq_transfer_begin(CPUArchState *env, int num, const abi_long arg[8],
     CPUState *cpu = env_cpu(env);
     abi_ulong addr = arg[1], len = arg[2];
     bool reads = is_read(num);
+    size_t out = reads ? 0 : len;
 
     if ((!reads && !is_write(num)) || len == 0 || len > MOST || qemu_loglevel_mask(LOG_STRACE) ||
         !access_ok(cpu, reads ? VERIFY_WRITE : VERIFY_READ, addr, len) ||
@@ -78,12 +77,22 @@ bool dq_transfer_begin(CPUArchState *env, int num, const abi_long arg[8],
     *transfer = (struct dq_transfer){
         .buffer = g2h(cpu, addr),
         .room = reads ? len : 0,
-        .out = reads ? 0 : len,
+        .call = g_malloc(sizeof(*transfer->call) + out),
+        .length = sizeof(*transfer->call) + out,
     };
+    *transfer->call = (struct dq_msg_syscall){
+        .tid = dq_this_thread()->remote.tid,
+        .number = num | DQ_SYSCALL_TRANSFER,
+        .arg = {arg[0], addr, len, dq_direct_offset(env, num, arg)},
+    };
+    if (!dq_guest_copy(transfer->call + 1, transfer->buffer, out)) {
+        g_free(transfer->call);
+        return false;
+    }
     return true;
 }
 
-void dq_transfer_end(const struct dq_transfer *transfer, struct dq_remote *remote)
+abi_long dq_transfer_end(const struct dq_transfer *transfer, struct dq_remote *remote)
 {
     struct dq_msg_result *r = remote->result;
     size_t head = sizeof(*r) + r->signals * sizeof(struct dq_frame_of_signal);
@@ -95,8 +104,9 @@ void dq_transfer_end(const struct dq_transfer *transfer, struct dq_remote *remot
                          dq_config.node);
         _exit(125);
     }
-    memcpy(transfer->buffer, (char *)r + head, got);
     remote->result_length = head;
+    g_free(transfer->call);
+    return dq_guest_copy(transfer->buffer, (char *)r + head, got) ? r->value : -TARGET_EFAULT;
 }
 
 /* ---------------------------------------------------------------- at the proxy */
@@ -139,20 +149,34 @@ int dq_transfer_serve(const struct dq_msg_syscall *s, const void *data, size_t l
                       GByteArray *out, abi_long *ret)
 {
     int num = s->number & ~DQ_SYSCALL_TRANSFER;
+    bool direct = dq_direct_is(s->arg[0]);
+    struct dq_direct_buffer b = {0};
 
     if (is_write(num) && length == s->arg[2] && length <= MOST) {
+        if (direct) {
+            dq_direct_buffer_make(&b, s->arg[1], length);
+            memcpy(b.data, data, length);
+        }
         dq_awake_end(); /* it may sleep in there */
-        *ret = serve_write(num, s->arg, data, length);
+        *ret = serve_write(num, s->arg, direct ? b.data : data, length);
         dq_awake_begin();
+        qemu_vfree(b.memory);
         return 0;
     }
     if (!is_read(num) || length || s->arg[2] > MOST) {
         return -EPROTO;
     }
     g_byte_array_set_size(out, s->arg[2]);
+    if (direct) {
+        dq_direct_buffer_make(&b, s->arg[1], out->len);
+    }
     dq_awake_end();
-    *ret = serve_read(num, s->arg, out->data, out->len);
+    *ret = serve_read(num, s->arg, direct ? b.data : out->data, out->len);
     dq_awake_begin();
+    if (direct && *ret > 0) {
+        memcpy(out->data, b.data, *ret);
+    }
+    qemu_vfree(b.memory);
     g_byte_array_set_size(out, MAX(*ret, 0));
     return 0;
 }

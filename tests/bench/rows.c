@@ -67,7 +67,7 @@
 #define SIMULATED_ROW(n) \
     .name = "simulated-" #n, .operation = "messages per fault on " #n " nodes", \
     .setup = SETUP_NONE, \
-    .ours = {.kind = SIDE_SCALE, .nodes = (n), .args = "2 16 64 256 1024", \
+    .ours = {.kind = SIDE_SCALE, .nodes = (n), .args = "faults 2 16 64 256 1024", \
              .metric = "migratory_" #n "_messages"}, \
     .ref = SAME("migratory_2_messages", "on 2 nodes, simulated"), \
     .goal = 2.0, .pairs = 1, .pairs_quick = 1

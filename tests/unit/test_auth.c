@@ -314,8 +314,9 @@ static void test_later_version(void)
     g_assert_cmpint(dq_auth_feed(&a, mac, 32), ==, DQ_AUTH_REFUSED);
     g_assert_cmpint(dq_auth_node(&a), ==, 2);
     g_assert_cmpstr(dq_auth_why(&a), ==,
-                    "speaks version 7 of the protocol, this node speaks 4; "
-                    "install the same dqemu on every node");
+                    "speaks version 7 of the protocol, this node speaks " G_STRINGIFY(
+                        DQ_PROTO_VERSION) "; "
+                                          "install the same dqemu on every node");
     g_assert_cmpuint(dq_auth_take(&a, &out), ==, sizeof(struct dq_verdict));
     pair_clear(&p);
 }

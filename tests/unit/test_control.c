@@ -133,6 +133,20 @@ static void test_config(struct fixture *f, gconstpointer data)
     hear_nothing(f);
 }
 
+#define PROCESSORS(list) "\"verbose\":0,\"processors\":" list
+
+static void test_processors(struct fixture *f, gconstpointer data)
+{
+    (void)data;
+    char *line = good_but("\"verbose\":0", PROCESSORS("[[0,2],[2,64],[2,64]]"));
+    g_assert_cmpint(open_with(f, line), ==, 0);
+    g_assert_cmpint(f->cfg.processors[0].count, ==, 2);
+    g_assert_cmpint(f->cfg.processors[2].first, ==, 2);
+    g_assert_cmpint(f->cfg.processors[2].count, ==, 64);
+    hear_nothing(f);
+    g_free(line);
+}
+
 static void test_descriptor(struct fixture *f, gconstpointer data)
 {
     (void)data;
@@ -166,6 +180,12 @@ static void test_bad_config(struct fixture *f, gconstpointer data)
         {"\"hold_us\":5", "\"hold_us\":99999999"},
         {"\"hold_us\":5", "\"hold_us\":-5"},
         {"\"hold_us\":5", "\"nosuch\":5"},
+        {"\"verbose\":0", PROCESSORS("7")},
+        {"\"verbose\":0", PROCESSORS("[[0,2],[2,2]]")},
+        {"\"verbose\":0", PROCESSORS("[[0,2],[2,0],[2,2]]")},
+        {"\"verbose\":0", PROCESSORS("[[0,2],[-1,2],[2,2]]")},
+        {"\"verbose\":0", PROCESSORS("[[0,2],[2,65535],[2,2]]")},
+        {"\"verbose\":0", PROCESSORS("[[0,2],[2],[2,2]]")},
         {"\"type\":\"config\"", "\"type\":\"go\""},
         {"\"type\":\"config\"", "\"type\":7"},
         {"{\"type\"", "[\"type\""},
@@ -517,6 +537,7 @@ int main(int argc, char **argv)
 #define ADD(name)                                                                                  \
     g_test_add("/control/" #name, struct fixture, NULL, set_up, test_##name, tear_down)
     ADD(config);
+    ADD(processors);
     ADD(descriptor);
     ADD(bad_config);
     ADD(version);

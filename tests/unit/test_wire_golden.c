@@ -38,8 +38,6 @@ static const struct dq_msg_result a_dq_msg_result = {.tid = 0x04030201,
                                                      .signals = 0x08070605,
                                                      .value = 0x100f0e0d0c0b0a09,
                                                      .mask = 0x1817161514131211};
-static const struct dq_msg_mask a_dq_msg_mask = {
-    .tid = 0x04030201, .zero = 0x08070605, .mask = 0x100f0e0d0c0b0a09};
 static const struct dq_msg_futex a_dq_msg_futex = {.addr = 0x0807060504030201,
                                                    .cookie = 0x100f0e0d0c0b0a09,
                                                    .to = 0x1817161514131211,
@@ -61,6 +59,12 @@ static const struct dq_msg_time a_dq_msg_time = {.monotonic_asked = 0x0807060504
                                                  .monotonic_after = 0x3837363534333231,
                                                  .same = 0x3c3b3a39,
                                                  .differ = 0x403f3e3d};
+static const struct dq_msg_cpu_ask a_dq_msg_cpu_ask = {
+    .cookie = 0x0807060504030201, .tid = 0x0c0b0a09, .zero = 0x100f0e0d};
+static const struct dq_msg_cpu a_dq_msg_cpu = {.cookie = 0x0807060504030201,
+                                               .ns = 0x100f0e0d0c0b0a09,
+                                               .user_us = 0x1817161514131211,
+                                               .system_us = 0x201f1e1d1c1b1a19};
 
 /*
  * Header and fixed body of each message in the order of the table, with the least that may
@@ -101,23 +105,24 @@ static const struct {
     {"RESULT", "180000001c000000", 24},
     {"KICK", "080000001d000000", 8},
     {"SYSCALL", "480000001e000000", 72},
-    {"MASK", "100000001f000000", 16},
-    {"TAKE", "0800000020000000", 8},
-    {"EXIT", "0800000021000000", 8},
-    {"MOVE", "0800000022000000", 8},
-    {"FUTEX_REGISTER", "2800000023000000", 40},
-    {"FUTEX_REGISTERED", "2800000024000000", 40},
-    {"FUTEX_REVOKE", "2800000025000000", 40},
-    {"FUTEX_REVOKED", "2800000026000000", 40},
-    {"FUTEX_HOLD", "2800000027000000", 40},
-    {"FUTEX_HELD", "2800000028000000", 40},
-    {"FUTEX_MOVE", "2800000029000000", 40},
-    {"FUTEX_MOVED", "280000002a000000", 40},
-    {"FUTEX_WAKE", "280000002b000000", 40},
-    {"FUTEX_WOKEN", "280000002c000000", 40},
-    {"END", "080000002d000000", 8},
-    {"TIME_ASK", "280000002e000000", 40},
-    {"TIME", "400000002f000000", 64},
+    {"TAKE", "080000001f000000", 8},
+    {"EXIT", "0800000020000000", 8},
+    {"MOVE", "0800000021000000", 8},
+    {"FUTEX_REGISTER", "2800000022000000", 40},
+    {"FUTEX_REGISTERED", "2800000023000000", 40},
+    {"FUTEX_REVOKE", "2800000024000000", 40},
+    {"FUTEX_REVOKED", "2800000025000000", 40},
+    {"FUTEX_HOLD", "2800000026000000", 40},
+    {"FUTEX_HELD", "2800000027000000", 40},
+    {"FUTEX_MOVE", "2800000028000000", 40},
+    {"FUTEX_MOVED", "2800000029000000", 40},
+    {"FUTEX_WAKE", "280000002a000000", 40},
+    {"FUTEX_WOKEN", "280000002b000000", 40},
+    {"END", "080000002c000000", 8},
+    {"TIME_ASK", "280000002d000000", 40},
+    {"TIME", "400000002e000000", 64},
+    {"CPU_ASK", "100000002f000000", 16},
+    {"CPU", "2000000030000000", 32},
 };
 
 static void hex_of(char *to, const void *bytes, size_t length)

@@ -17,6 +17,7 @@ static const int lengths[] = {1,     2,      4095,   4096,       4097,          
 
 static unsigned char *source; /* written by the main thread */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_barrier_t holes_used;
 
 static unsigned char byte_of(int thread, int i)
 {
@@ -107,6 +108,7 @@ static void *worker(void *arg)
         one_length(me, fd, buffer, lengths[i], GUEST_PAGE);
     }
     errors(fd, buffer);
+    pthread_barrier_wait(&holes_used); /* what is mapped next may fill them */
     other_memory(fd, buffer);
     CHECK(close(fd) == 0);
     return NULL;
@@ -119,6 +121,7 @@ int main(void)
     for (int i = 0; i < MOST; i++) {
         source[i] = byte_of(9, i);
     }
+    CHECK(pthread_barrier_init(&holes_used, NULL, THREADS) == 0);
     guest_run(THREADS, worker);
     puts("read_write: all lengths, all memory, all errors");
     return 0;
