@@ -10,6 +10,12 @@
  * send the rest (pages that leave are taken out in one step instead, where the kernel can do that);
  * so what the engine sends after it has dropped a page (ACK, RACK) leaves after the drop.
  *
+ * A page that leaves for good is sent and dropped by one flush, and nothing is handled in between. What
+ * was flushed may be on its way at once, because a message of another thread takes along what the loop
+ * has gathered; the next owner writes to the page then. A thread here that still read the old
+ * copy after another message of this turn had told it of what the owner did next (a lock released,
+ * a page with the new list's head) would read what has never been: new here, old there.
+ *
  * See pager.c for the threads.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
@@ -63,15 +69,19 @@ static void cut_before(struct run *r, uint64_t page)
     r->count -= cut;
 }
 
+static bool continues(const struct run *r, uint64_t page)
+{
+    return r->count == 0 || (page == r->page + r->count && r->count < MOST_RUN);
+}
+
 /* False: it does not continue the run. */
 static bool append(struct run *r, uint64_t page)
 {
-    if (r->count == 0) {
-        *r = (struct run){page, 1};
-        return true;
-    }
-    if (page != r->page + r->count || r->count == MOST_RUN) {
+    if (!continues(r, page)) {
         return false;
+    }
+    if (r->count == 0) {
+        r->page = page;
     }
     r->count++;
     return true;
@@ -128,6 +138,12 @@ static void send_all(bool with_pages)
             o->m.count = 0;
         }
     }
+}
+
+/* The page goes with it: the engine drops it next. */
+static bool leaves(unsigned type)
+{
+    return type == DQ_MSG_DATA_X || type == DQ_MSG_DATA_M;
 }
 
 /* The message that sends just the pages that are to be dropped; NULL: there is none. */
@@ -258,11 +274,14 @@ void dq_batch_readonly(uint64_t page)
 
 void dq_batch_drop(uint64_t page)
 {
-    if (is_in(&batch.install, page) || dq_ahead_withholds(page)) {
+    if (is_in(&batch.install, page)) {
         dq_batch_flush();
     }
     append_or_flush(&batch.drop, page);
-    dq_ahead_drop(page);
+    if (dq_ahead_withholds(page)) {
+        dq_batch_flush(); /* its bytes may be due */
+        dq_ahead_drop(page);
+    }
 }
 
 /* These say something else with their count. */
@@ -290,7 +309,8 @@ void dq_batch_send(int to, unsigned type, const struct dq_msg_page *m, bool with
 {
     struct outgoing *o = &batch.out[to];
 
-    if (with_page && (is_in(&batch.drop, m->page) || is_in(&batch.install, m->page))) {
+    if ((with_page && (is_in(&batch.drop, m->page) || is_in(&batch.install, m->page))) ||
+        (leaves(type) && !continues(&batch.drop, m->page))) {
         dq_batch_flush();
     }
     if (o->m.count && extends(o, type, m)) {

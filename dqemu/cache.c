@@ -359,22 +359,29 @@ static void answer_is_out(struct dq_cache *c, struct active *a, uint64_t now)
     settle(c, a, now);
 }
 
-/* The page itself, to the requester; with it, the home is done (see coherence.h). */
 static void send_page(struct dq_cache *c, const struct active *a, unsigned type, unsigned flags)
 {
     send(c, (int)a->due_to, type, a->page, flags, true);
-    if (is_home(c, a->page) && type != DQ_MSG_DATA_X) {
+}
+
+/* With the page that the home itself has sent, the home is done (see coherence.h). */
+static void home_is_done(struct dq_cache *c, const struct active *a, unsigned flags)
+{
+    if (is_home(c, a->page)) {
         send_home(c, DQ_MSG_DONE, a->page, flags);
     }
 }
 
-/* Drop the page and say so: an ACK must not be on its way while the old copy can be read. */
+/*
+ * Drop the page and say so: neither an ACK nor the page may be on its way while the old copy can be
+ * read, so nothing comes between page and drop.
+ */
 static void surrender(struct dq_cache *c, struct active *a, uint64_t now)
 {
-    if (a->due == DQ_MSG_FETCH_X) {
-        send_page(c, a, DQ_MSG_DATA_X, 0);
-    } else if (a->due == DQ_MSG_FETCH_M) {
-        send_page(c, a, DQ_MSG_DATA_M, a->was_clean ? DQ_PAGE_CLEAN : 0);
+    unsigned flags = a->due == DQ_MSG_FETCH_M && a->was_clean ? DQ_PAGE_CLEAN : 0;
+
+    if (a->due != DQ_MSG_INV) {
+        send_page(c, a, a->due == DQ_MSG_FETCH_X ? DQ_MSG_DATA_X : DQ_MSG_DATA_M, flags);
     }
     set_state(c, a->page, DQ_INVALID);
     c->ops->drop(c->ctx, a->page);
@@ -382,6 +389,8 @@ static void surrender(struct dq_cache *c, struct active *a, uint64_t now)
         send_home(c, DQ_MSG_RACK, a->page, 0);
     } else if (a->due == DQ_MSG_INV) {
         send(c, (int)a->due_to, DQ_MSG_ACK, a->page, 0, false);
+    } else if (a->due == DQ_MSG_FETCH_M) {
+        home_is_done(c, a, flags);
     }
     answer_is_out(c, a, now);
 }
@@ -425,6 +434,7 @@ static void give(struct dq_cache *c, struct active *a, uint64_t now)
     set_state(c, a->page, DQ_SHARED);
     if (a->due == DQ_MSG_FETCH_S) {
         send_page(c, a, DQ_MSG_DATA_S, 0);
+        home_is_done(c, a, 0);
         answer_is_out(c, a, now);
     } else if (c->ops->release(c->ctx, a->page)) {
         surrender(c, a, now);

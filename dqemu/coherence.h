@@ -41,8 +41,8 @@
  * difference; DQ_PAGE_CLEAN stays what it was, "not written since it came".
  *
  * Where the holder that answers a FETCH_S or FETCH_M is the home itself, it says DONE in place of
- * r when it sends the page: what the home sends to r afterwards comes behind it on the same
- * channel. Between two nodes, a fault so costs one message there and one back.
+ * r when it has sent the page (and dropped it, in the latter case): what the home sends to r
+ * afterwards comes behind it on the same channel. Between two nodes, a fault so costs one message there and one back.
  *
  * busy ends with DONE from r (or the last RACK); requests meanwhile wait in FIFO order.
  * A node never has more than one GET outstanding per page; a run granted meanwhile installs
@@ -125,7 +125,7 @@ struct dq_cache_ops {
     void (*install)(void *ctx, uint64_t page, uint32_t count, const void *data, bool writable);
     void (*make_writable)(void *ctx, uint64_t page); /* to Exclusive; wakes */
     void (*make_readonly)(void *ctx, uint64_t page); /* from Exclusive, before a send or at rest */
-    void (*drop)(void *ctx, uint64_t page);          /* -> Invalid, after the send */
+    void (*drop)(void *ctx, uint64_t page);          /* -> Invalid, right after the send */
     /*
      * The page is about to be dropped: true if that may happen now. False: something here
      * (translated code) must go first; dq_cache_released() follows, from the loop.

@@ -491,6 +491,23 @@ static void test_trusts(void)
     close_cache(&f);
 }
 
+/* The home that gives its page away is done only when it has dropped it: then it serves the next. */
+static void test_is_home(void)
+{
+    struct fixture f;
+
+    open_cache(&f, 4);
+    while (dq_home(f.page, 4) != SELF) {
+        f.page += DQ_CHUNK_PAGES;
+    }
+    dq_cache_own(f.cache, f.page, 3);
+    TELL(&f, SELF, FETCH_S, 0, 2, "readonly DATA_S>2+page DONE>1");
+    TELL(&f, SELF, FETCH_M, 1, 2, "readonly release DATA_M>2+page drop DONE>1");
+    TELL(&f, SELF, FETCH_X, 2, 3,
+         "readonly release DATA_X>3+page drop"); /* others may still answer */
+    close_cache(&f);
+}
+
 static void test_rests(void)
 {
     struct fixture f;
@@ -745,6 +762,7 @@ int main(int argc, char **argv)
     g_test_add_func("/cache/kept", test_kept);
     g_test_add_func("/cache/own-hold-time", test_own_hold_time);
     g_test_add_func("/cache/trusts", test_trusts);
+    g_test_add_func("/cache/is_home", test_is_home);
     g_test_add_func("/cache/rests", test_rests);
     g_test_add_func("/cache/release", test_release);
     g_test_add_func("/cache/freeze", test_freeze);
