@@ -213,6 +213,8 @@ void dq_rdma_device_close(struct dq_rdma *r);
 int dq_rdma_device_connect(struct dq_rdma *r, struct dq_rdma_conn *c);
 /* Gives a receive buffer back to the device. */
 void dq_rdma_device_repost(struct dq_rdma *r, struct dq_rdma_conn *c, unsigned slot);
+/* May this thread give the device work? Never blocks. */
+bool dq_rdma_device_lets_us(const struct dq_rdma *r);
 /* The device is gone: every peer is lost. */
 void dq_rdma_device_gone(struct dq_rdma *r, const char *how);
 

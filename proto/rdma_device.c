@@ -173,6 +173,19 @@ static void hide_queues(void)
     }
 }
 
+/* ---- rights */
+
+/*
+ * Soft devices (rxe, siw) are given their work by write(), which the kernel refuses to threads whose
+ * credentials are not those that the device was opened with (drivers/infiniband/core/uverbs_main.c,
+ * ib_uverbs_write(): ib_safe_file_access()): guests give up their rights, a thread at a time. It looks
+ * at that first, so nothing need be written to find it out.
+ */
+bool dq_rdma_device_lets_us(const struct dq_rdma *r)
+{
+    return r->gone || write(r->verbs->cmd_fd, "", 0) >= 0 || errno != EACCES;
+}
+
 /* ---- buffers */
 
 static void post_buffer(struct dq_rdma *r, struct dq_rdma_conn *c, unsigned slot)

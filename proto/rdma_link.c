@@ -243,7 +243,7 @@ static void push(struct dq_rdma_link *l, struct iovec *iov, int count, size_t le
 
 int dq_rdma_link_send(struct dq_rdma_link *l, struct iovec *iov, int count, size_t length)
 {
-    bool gathers = dq_transport_gathers(&l->r->common), call;
+    bool gathers = dq_transport_gathers(&l->r->common), call = false;
     int err = 0;
 
     pthread_mutex_lock(&l->lock);
@@ -251,6 +251,9 @@ int dq_rdma_link_send(struct dq_rdma_link *l, struct iovec *iov, int count, size
         err = -ENOTCONN;
     } else if (l->state == DQ_RDMA_JOINING) {
         push(l, iov, count, length);
+    } else if (!gathers && !dq_rdma_device_lets_us(l->r)) {
+        push(l, iov, count, length);
+        call = true;
     } else {
         if (l->queue.bytes > 0 || !put(l, iov, count, length)) {
             push(l, iov, count, length);
@@ -260,14 +263,16 @@ int dq_rdma_link_send(struct dq_rdma_link *l, struct iovec *iov, int count, size
             post_open(l);
         }
     }
-    call = !err && l->send_error;
+    if (!err && l->send_error) {
+        call = true;
+        err = -ENOTCONN;
+    }
     pthread_mutex_unlock(&l->lock);
     if (gathers) {
         l->r->common.gathered |= UINT64_C(1) << l->node;
     }
     if (call) {
         dq_transport_call(&l->r->common);
-        err = -ENOTCONN;
     }
     return err;
 }
@@ -577,6 +582,7 @@ void dq_rdma_link_called(struct dq_rdma_link *l)
     error = l->state == DQ_RDMA_UP ? l->send_error : 0;
     pthread_mutex_unlock(&l->lock);
     if (!error) {
+        dq_rdma_link_flush(l); /* of a thread that may not */
         return;
     }
     /* What the peer said is heard first, and the device may know the cause better. */

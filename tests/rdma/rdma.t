@@ -39,7 +39,7 @@ said=$(tests/rdma/vm.sh prepare --driver siw 2>&1) ||
 scale=${DQEMU_TIME_SCALE:-1}
 # Some of each kind; all take more than half an hour.
 some=abort_remote,atomics_llsc,barrier,big_sum,clock_order,code_rewritten,fork_remote,litmus_mp
-some+=,map_visible,mutex,pipes,shared_file,signal_thread,split_words,tls
+some+=,map_visible,mutex,pipes,rights_dropped,shared_file,signal_thread,split_words,tls
 guests=${DQEMU_TEST_RDMA_GUESTS:-$some}
 limit=500
 [ "$guests" != all ] || guests='' limit=4000
@@ -66,7 +66,7 @@ session() { # DRIVER SECONDS PART...
 # The clock and the device come last: what is set stays so, and what is gone.
 session rxe $limit behave faults limits bench mesh3 mesh2 killed quiet cut \
     guests2:big_sum,mutex "guests3:$guests" clock_set gone
-session siw 500 behave faults mesh3 mesh2 killed quiet cut guests2:mutex guests3:barrier,pipes gone
+session siw 500 behave faults mesh3 mesh2 killed quiet cut guests2:mutex guests3:barrier,pipes,rights_dropped gone
 # What else only another machine shows.
 machines=(--vms 1 --cpu qemu64)
 session none 200 no_avx
