@@ -43,6 +43,7 @@ struct member {
 static struct member members[NODES];
 static struct dq_futex_master *master;
 static atomic_uint messages;
+static atomic_uint under_way; /* sent, and not handled yet */
 
 /* Nothing is kept of an idle address, other nodes are asked often, all queues share a lock. */
 static const struct dq_futex_limits tight = {.shards = 1, .idle = 0, .streak = 1};
@@ -58,6 +59,7 @@ static void deliver_later(void *ctx, int to, unsigned type, const struct dq_msg_
     p->type = type;
     p->m = *m;
     atomic_fetch_add(&messages, 1);
+    atomic_fetch_add(&under_way, 1);
     pthread_mutex_lock(&d->lock);
     *(d->last ? &d->last->next : &d->first) = p;
     d->last = p;
@@ -93,6 +95,7 @@ static void *loop(void *arg)
                                  : dq_futex_message(p->from, p->type, &p->m),
                         ==, 0);
         g_free(p);
+        atomic_fetch_sub(&under_way, 1); /* what it led to has been counted by now */
     }
     return NULL;
 }
@@ -138,8 +141,12 @@ static void cluster_up(void)
     cluster_up_with(&dq_futex_limits);
 }
 
+/* The guest's calls are over, but perhaps not what they led to: it must not meet the next cluster. */
 static void cluster_down(void)
 {
+    while (atomic_load(&under_way)) {
+        sched_yield();
+    }
     for (int k = 0; k < NODES; k++) {
         stop_loop(k);
     }
