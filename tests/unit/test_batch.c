@@ -7,9 +7,7 @@
 #include <glib.h>
 #include <string.h>
 
-#include "dqemu/assert.h"
 #include "dqemu/runtime.h"
-#include "dqemu/stats.h"
 #include "dqemu/uffd.h"
 
 enum { PAGES = 12, PEERS = 3, STEPS = 400000 };
@@ -193,14 +191,19 @@ static struct dq_msg_page message(uint64_t page)
     return (struct dq_msg_page){.page = page, .count = 1};
 }
 
-static void send_page(uint64_t page, int to, unsigned type)
+static void make_readonly(uint64_t page)
 {
-    struct dq_msg_page m = message(page);
-
     if (pages[page].state == DQ_EXCLUSIVE) {
         dq_batch_readonly(page);
     }
     pages[page].state = DQ_SHARED;
+}
+
+static void send_page(uint64_t page, int to, unsigned type)
+{
+    struct dq_msg_page m = message(page);
+
+    make_readonly(page);
     pages[page].busy = true;
     dq_batch_send(to, type, &m, true);
 }
@@ -221,9 +224,7 @@ static void acknowledge(uint64_t page, int to)
 {
     struct dq_msg_page m = message(page);
 
-    if (pages[page].state == DQ_EXCLUSIVE) {
-        dq_batch_readonly(page);
-    }
+    make_readonly(page);
     drop(page);
     pages[page].busy = true;
     acks_due++;
@@ -387,10 +388,7 @@ static void step(void)
         }
         break;
     default:
-        if (p->state == DQ_EXCLUSIVE) { /* at rest */
-            dq_batch_readonly(page);
-            p->state = DQ_SHARED;
-        }
+        make_readonly(page); /* at rest */
         break;
     }
 }
