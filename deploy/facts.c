@@ -304,10 +304,11 @@ static void add_memory(json_t *facts, int slots)
 
 static void add_limits(json_t *facts, int slots, int nodes)
 {
-    const char *permission = dq_permission_trouble();
+    const char *userfaultfd = "no";
+    const char *permission = dq_permission_trouble(&userfaultfd);
     char *limits = dq_limits_trouble(slots, nodes);
 
-    json_object_set_new(facts, "userfaultfd", json_boolean(!permission));
+    json_object_set_new(facts, "userfaultfd", json_string(userfaultfd));
     json_object_set_new(facts, "files", limit_of(RLIMIT_NOFILE));
     json_object_set_new(facts, "locked", limit_of(RLIMIT_MEMLOCK));
     json_object_set_new(facts, "page", json_integer(sysconf(_SC_PAGESIZE)));

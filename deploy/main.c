@@ -112,7 +112,7 @@ static int report(const struct dq_cluster *run, FILE *file, int status)
 static void check_this_machine(int nodes)
 {
     char *limits = dq_limits_trouble(nodes, nodes);
-    const char *permission = dq_permission_trouble();
+    const char *permission = dq_permission_trouble(NULL);
 
     if (limits) {
         dq_say_die(DQ_STATUS_FAULT, "%s", limits);

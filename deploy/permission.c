@@ -1,5 +1,5 @@
 /*
- * Whether this user may have a userfaultfd that serves the kernel's accesses too.
+ * Which userfaultfd this user may have.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -18,7 +18,11 @@
 #define USERFAULTFD_IOC_NEW _IO(0xAA, 0x00)
 #endif
 
-static int open_userfaultfd(void)
+#ifndef UFFD_USER_MODE_ONLY /* Linux 5.11 */
+#define UFFD_USER_MODE_ONLY 1
+#endif
+
+static int open_full(void)
 {
     int device = open("/dev/userfaultfd", O_RDWR | O_CLOEXEC);
 
@@ -32,13 +36,26 @@ static int open_userfaultfd(void)
     return (int)syscall(SYS_userfaultfd, O_CLOEXEC);
 }
 
-/* fd: as open_userfaultfd() gave it, with errno. */
+/* -1 with errno: neither is there. */
+static int open_any(const char **what)
+{
+    int fd = open_full();
+
+    *what = "full";
+    if (fd < 0 && errno == EPERM) {
+        *what = "threads";
+        fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | UFFD_USER_MODE_ONLY);
+        errno = fd < 0 && errno == EINVAL ? EPERM : errno; /* an older kernel */
+    }
+    return fd;
+}
+
+/* fd: as open_any() gave it, with errno. */
 static const char *opening_trouble(int fd)
 {
     if (fd < 0 && errno == EPERM) {
-        return "no permission for userfaultfd, which more than one node needs; run as root, "
-               "give this user access to /dev/userfaultfd, or set the sysctl "
-               "vm.unprivileged_userfaultfd=1";
+        return "no permission for userfaultfd, which more than one node needs; use Linux 5.11 or "
+               "later, run as root, or, in a container, allow the system call userfaultfd";
     }
     if (fd < 0 && errno == ENOSYS) {
         return "this kernel has no userfaultfd, which more than one node needs; use Linux 5.7 or "
@@ -47,9 +64,10 @@ static const char *opening_trouble(int fd)
     return fd < 0 ? "userfaultfd, which more than one node needs, cannot be opened" : NULL;
 }
 
-const char *dq_permission_trouble(void)
+const char *dq_permission_trouble(const char **what)
 {
-    int fd = open_userfaultfd();
+    const char *which;
+    int fd = open_any(&which);
     const char *trouble = opening_trouble(fd);
     struct uffdio_api api = {.api = UFFD_API, .features = UFFD_FEATURE_PAGEFAULT_FLAG_WP};
 
@@ -59,6 +77,9 @@ const char *dq_permission_trouble(void)
     }
     if (fd >= 0) {
         close(fd);
+    }
+    if (!trouble && what) {
+        *what = which;
     }
     return trouble;
 }

@@ -102,8 +102,7 @@ static void fill_row(const struct dq_preflight *p, const struct dq_remote *r, ch
     }
     row[COLUMN_BUILD] = builds(r);
     row[COLUMN_KERNEL] = text(r, "kernel");
-    row[COLUMN_UFFD] =
-        g_strdup(json_is_true(json_object_get(r->facts, "userfaultfd")) ? "yes" : "no");
+    row[COLUMN_UFFD] = text(r, "userfaultfd");
     row[COLUMN_PAGE] = limit(number(r, "page"), 1, "");
     row[COLUMN_FILES] = limit(number(r, "files"), 1, "");
     row[COLUMN_LOCKED] = limit(number(r, "locked"), 1024, "K");

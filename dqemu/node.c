@@ -653,7 +653,7 @@ static int open_all(const struct dq_config *cfg)
                          g_strerror(-err));
         return err;
     }
-    err = dq_pager_admit();
+    err = dq_pager_admit(cfg);
     if (err == 0) {
         err = listen_here(cfg);
     }

@@ -81,6 +81,13 @@ int dq_node_next_own_fd(unsigned from);
 /* ---------------------------------------------------------------- pager */
 
 /*
+ * Do the kernel's own accesses to guest memory wait for pages, as those of threads do? If not, they
+ * fail with EFAULT where a page is absent or protected. Constant once the node is open; true with one
+ * node.
+ */
+bool dq_pager_serves_kernel(void);
+
+/*
  * Where guest address 0 lies in this process. Until dq_pager_register() nothing traps.
  */
 void dq_pager_open(uintptr_t guest_base);

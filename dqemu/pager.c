@@ -434,9 +434,8 @@ static int report_open_error(int err)
                          dq_pager.self);
     } else if (err == -EPERM) {
         dq_control_error(125,
-                         "node %d may not use userfaultfd; run as root, or let root do "
-                         "\"sysctl vm.unprivileged_userfaultfd=1\" or give this user access to "
-                         "/dev/userfaultfd",
+                         "node %d may not use userfaultfd, not even for its own threads; use Linux "
+                         "5.11 or later, and allow the system call where a container forbids it",
                          dq_pager.self);
     } else if (err == -ENOTSUP) {
         dq_control_error(125,
@@ -456,11 +455,24 @@ static void watch_faults(void *arg)
     dq_node_watch(dq_uffd_fd(), on_faults);
 }
 
-int dq_pager_admit(void)
+int dq_pager_admit(const struct dq_config *cfg)
 {
-    int err = dq_uffd_open();
+    int err = dq_uffd_open(cfg->threads_only);
 
-    return err ? report_open_error(err) : 0;
+    if (err) {
+        return report_open_error(err);
+    }
+    if (!dq_uffd_serves_kernel()) {
+        dq_control_log("page faults of threads alone are served (%s): system calls use copies of "
+                       "the program's memory",
+                       cfg->threads_only ? "threads_only" : "no permission for more");
+    }
+    return 0;
+}
+
+bool dq_pager_serves_kernel(void)
+{
+    return !dq_node_is_live() || dq_uffd_serves_kernel();
 }
 
 void dq_pager_open(uintptr_t guest_base)

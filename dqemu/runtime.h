@@ -73,7 +73,7 @@ int dq_pager_start(const struct dq_config *cfg); /* before the loop runs. 0 or -
  * Open what the kernel has for us, before the guest runs: it may give up the right to, or use up its
  * descriptors. 0 or -errno (already reported).
  */
-int dq_pager_admit(void);
+int dq_pager_admit(const struct dq_config *cfg);
 void dq_pager_forked(void);
 
 /* GET_S to LISTED, and SPLIT_* in DQ_MESSAGES. 0; -EPROTO: no such message can come now. */

@@ -39,6 +39,10 @@ struct scan_arg {
 #define PAGEMAP_SWAPPED (UINT64_C(1) << 62)
 #define PAGEMAP_CONTENT (PAGEMAP_SWAPPED | UINT64_C(1) << 63) /* or present */
 
+#ifndef UFFD_USER_MODE_ONLY
+#define UFFD_USER_MODE_ONLY 1 /* Linux 5.11 */
+#endif
+
 /* Linux 6.8, likewise. */
 struct move_arg {
     uint64_t to, from, length, mode;
@@ -54,7 +58,8 @@ struct move_arg {
 
 static struct {
     int fd, mem, pagemap;
-    bool exact;     /* see dq_uffd_is_exact() */
+    bool exact; /* see dq_uffd_is_exact() */
+    bool serves_kernel;
     uint8_t *taken; /* NULL: the kernel cannot move pages */
     size_t taken_used;
 } uffd = {.fd = -1, .mem = -1, .pagemap = -1};
@@ -64,7 +69,8 @@ static const uint8_t zeroes[DQ_ZERO_PAGES * DQ_PAGE_SIZE] __attribute__((aligned
 
 /* ---- opening ---- */
 
-static int open_descriptor(void)
+/* The two ways to a descriptor that serves all. -EPERM: neither is this user's. */
+static int open_full(void)
 {
     int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
     int device, err;
@@ -80,6 +86,24 @@ static int open_descriptor(void)
     err = errno;
     close(device);
     return fd >= 0 ? fd : -err;
+}
+
+static int open_descriptor(bool threads_only)
+{
+    int fd = threads_only ? -EPERM : open_full();
+
+    uffd.serves_kernel = fd >= 0;
+    if (fd != -EPERM) {
+        return fd;
+    }
+    fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY);
+    /* EINVAL: a kernel that does not know the flag */
+    return fd >= 0 ? fd : errno == EINVAL ? -EPERM : -errno;
+}
+
+bool dq_uffd_serves_kernel(void)
+{
+    return uffd.serves_kernel;
 }
 
 static int agree_on(int fd, uint64_t features)
@@ -148,11 +172,11 @@ static int read_protected(void)
     return n == 1 && seen == 1 ? 0 : -ENOTSUP;
 }
 
-int dq_uffd_open(void)
+int dq_uffd_open(bool threads_only)
 {
     int err = 0;
 
-    uffd.fd = dq_node_high_fd(open_descriptor());
+    uffd.fd = dq_node_high_fd(open_descriptor(threads_only));
     if (uffd.fd < 0) {
         return uffd.fd;
     }

@@ -19,10 +19,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Opens what the functions below need. 0; -EPERM: not permitted; -ENOSYS: the kernel has not
- * got it, or lacks write protection; -ENOTSUP: what the guest may not read, the process may not
- * either; or -errno. */
-int dq_uffd_open(void);
+/*
+ * Opens what the functions below need. Where this user may have no more, or `threads_only`, the
+ * descriptor serves the faults of threads alone (UFFD_USER_MODE_ONLY, Linux 5.11): the kernel's own
+ * accesses to absent or protected pages fail with EFAULT. 0; -EPERM: not even that is permitted;
+ * -ENOSYS: the kernel has not got it, or lacks write protection; -ENOTSUP: what the guest may not
+ * read, the process may not either; or -errno.
+ */
+int dq_uffd_open(bool threads_only);
+/* The kernel's own accesses are served, too. */
+bool dq_uffd_serves_kernel(void);
 void dq_uffd_close(void); /* also in a forked child: its memory is not the pager's */
 
 /* The descriptor: readable when there are events. */

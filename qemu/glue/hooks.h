@@ -5,7 +5,8 @@
  * cluster shares this process's memory, since the first thread was placed elsewhere; on
  * slaves always.
  *
- * Functions are called by emulated threads (and proxies) unless said otherwise.
+ * Functions are called by emulated threads (and proxies) unless said otherwise. uaccess.h has those of
+ * lock_user() and unlock_user().
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -108,8 +109,8 @@ void dq_helper_unlock(void);
  * and dq_syscall_end() follows.
  */
 bool dq_syscall_begin(CPUArchState *env, int num, const abi_long arg[8], abi_long *ret);
-/* `arg`: the first. */
-void dq_syscall_end(CPUArchState *env, int num, abi_long arg, abi_long ret);
+/* `arg`: the first. Returns the call's result. */
+abi_long dq_syscall_end(CPUArchState *env, int num, abi_long arg, abi_long ret);
 
 /*
  * do_futex(): true: handled over all nodes, *ret is the result. False: the host's kernel
@@ -120,9 +121,6 @@ bool dq_futex(CPUState *cpu, bool time64, abi_ulong uaddr, int op, int val, abi_
 int dq_futex_host_end(int ret);
 /* A thread's end: wake who joins it. True: done. */
 bool dq_futex_wake_tid(abi_ulong uaddr);
-
-/* lock_user(): a system call is about to touch this range. */
-void dq_lock_user(abi_ulong addr, ssize_t len, bool write);
 
 /* ------------------------------------------------------------------ signals */
 

@@ -161,6 +161,11 @@ void dq_globals_apply(const void *globals, size_t length);
 void dq_map_apply(const struct dq_msg_map *m);
 /* Tell the others of a private range that is mapped with these flags. With the turn. */
 void dq_map_tell_private(abi_ulong start, abi_ulong len, int page_flags);
+/* A system call's buffer is not split until dq_split_unpin(). */
+void dq_map_pin(abi_ulong addr, ssize_t len);
+/* Fetch a buffer that is about to be used, the first so many bytes of it in one request. Blocks. */
+#define DQ_PREFETCH_BYTES ((size_t)64 * DQ_PAGE_SIZE)
+void dq_map_prefetch(abi_ulong addr, ssize_t len, bool write);
 /* Is this a system call that changes the map? */
 bool dq_map_call(int num, abi_long arg);
 /* ... that attaches System V memory? */

@@ -31,8 +31,7 @@
 #include "source.h"
 #include "split.h"
 
-/* A read() ahead of which its buffer is fetched in one request: no more than this at once. */
-#define PREFETCH_PAGES 64
+#define PREFETCH_PAGES (DQ_PREFETCH_BYTES >> DQ_PAGE_BITS)
 
 /* Sub-calls of ipc(), where that is the way to them; <linux/ipc.h> has them, as SHMAT and SHMDT. */
 #define IPC_SHMAT 21
@@ -738,13 +737,17 @@ void dq_map_apply(const struct dq_msg_map *m)
 
 /* ---------------------------------------------------------------- system call buffers */
 
-void dq_lock_user(abi_ulong addr, ssize_t len, bool write)
+void dq_map_pin(abi_ulong addr, ssize_t len)
 {
-    uint64_t first = addr >> DQ_PAGE_BITS, count, pages = 0;
-
     if (dq_engaged && len > 0) {
         dq_split_pin(addr, len);
     }
+}
+
+void dq_map_prefetch(abi_ulong addr, ssize_t len, bool write)
+{
+    uint64_t first = addr >> DQ_PAGE_BITS, count, pages = 0;
+
     if (!dq_engaged || len < 2 * (ssize_t)DQ_PAGE_SIZE) {
         return;
     }

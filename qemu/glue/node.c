@@ -21,6 +21,7 @@
 #include "master/futex.h"
 #include "master/map.h"
 #include "slave/cpu_time.h"
+#include "bounce.h"
 #include "processors.h"
 #include "source.h"
 #include "split.h"
@@ -336,6 +337,7 @@ void dq_main_args(int *argc, char **argv)
     if (dq_node_open(&dq_config, &ops, NULL)) {
         exit(125); /* reported */
     }
+    dq_bounce_open();
     if (dq_on_slave()) {
         slave_be_quiet();
     } else {
@@ -477,6 +479,7 @@ void dq_fork_end(bool child)
         dq_map_end();
         return;
     }
+    dq_bounce_in_child();
     dq_split_in_child();
     dq_engage_in_child();
     dq_control_forked();

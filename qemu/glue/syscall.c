@@ -12,6 +12,7 @@
 #include "fd-trans.h"
 #include "dqemu/clocks.h"
 #include "master/map.h"
+#include "bounce.h"
 #include "direct.h"
 #include "split.h"
 #include "transfer.h"
@@ -367,6 +368,7 @@ bool dq_syscall_begin(CPUArchState *env, int num, const abi_long arg[8], abi_lon
         } else if (num == TARGET_NR_execve || num == TARGET_NR_execveat) {
             dq_report(); /* if it succeeds, nobody will be left to tell */
         }
+        dq_bounce_begin(num);
         dq_awake_end(); /* it may sleep in there */
         return false;
     }
@@ -383,6 +385,7 @@ bool dq_syscall_begin(CPUArchState *env, int num, const abi_long arg[8], abi_lon
     }
     if (is_local(num, arg) && !has_foreign_argument(num, arg)) {
         dq_stat_add(syscalls_local, 1);
+        dq_bounce_begin(num);
         if (is_futex(num)) {
             dq_awake_end(); /* the others do not sleep */
         }
@@ -396,10 +399,13 @@ bool dq_syscall_begin(CPUArchState *env, int num, const abi_long arg[8], abi_lon
     return true;
 }
 
-void dq_syscall_end(CPUArchState *env, int num, abi_long arg, abi_long ret)
+abi_long dq_syscall_end(CPUArchState *env, int num, abi_long arg, abi_long ret)
 {
     if (dq_config.nodes == 1) {
-        return;
+        return ret;
+    }
+    if (!dq_bounce_end() && !is_error(ret)) {
+        ret = -TARGET_EFAULT;
     }
     dq_awake_begin();
     dq_split_unpin();
@@ -415,4 +421,5 @@ void dq_syscall_end(CPUArchState *env, int num, abi_long arg, abi_long ret)
         dq_split_include();
         dq_map_end();
     }
+    return ret;
 }

@@ -275,26 +275,57 @@ static void test_present(void)
     tear_down();
 }
 
+/* The kernel itself meets the page: it does not wait where threads alone are served. */
+static void test_kernel_not_served(void)
+{
+    set_up(0, PROT_READ | PROT_WRITE);
+    errno = 0;
+    g_assert_cmpuint(GPOINTER_TO_SIZE(read_zeroes(host(2))), ==, (size_t)-1);
+    g_assert_cmpint(errno, ==, EFAULT);
+    dq_uffd_copy(at(2), bytes, 1, true);
+    g_assert_cmpuint(GPOINTER_TO_SIZE(read_zeroes(host(2))), ==, PAGE);
+    tear_down();
+}
+
+static void test_threads_only(void)
+{
+    dq_uffd_close();
+    g_assert_cmpint(dq_uffd_open(true), ==, 0);
+    g_assert_false(dq_uffd_serves_kernel());
+}
+
+#define ADD(mode, test) g_test_add_func("/uffd/" mode "/" #test, test_##test)
+#define ADD_ALL(mode)                                                                              \
+    do {                                                                                           \
+        ADD(mode, forbidden_memory);                                                               \
+        ADD(mode, present_already);                                                                \
+        ADD(mode, absent);                                                                         \
+        ADD(mode, take);                                                                           \
+        ADD(mode, not_ours);                                                                       \
+        ADD(mode, runs);                                                                           \
+        ADD(mode, faults);                                                                         \
+        ADD(mode, present);                                                                        \
+    } while (0)
+
+/* All of it twice: with a descriptor that serves the kernel, if this user may have one; without. */
 int main(int argc, char **argv)
 {
     int err;
 
     g_test_init(&argc, &argv, NULL);
     alarm(60);
-    err = dq_uffd_open();
+    err = dq_uffd_open(false);
     if (err == -EPERM) {
         g_print("1..0 # SKIP userfaultfd is not permitted here\n");
         return 0;
     }
     g_assert_cmpint(err, ==, 0);
-    g_test_add_func("/uffd/forbidden_memory", test_forbidden_memory);
-    g_test_add_func("/uffd/present_already", test_present_already);
-    g_test_add_func("/uffd/absent", test_absent);
-    g_test_add_func("/uffd/take", test_take);
-    g_test_add_func("/uffd/not_ours", test_not_ours);
-    g_test_add_func("/uffd/runs", test_runs);
-    g_test_add_func("/uffd/faults", test_faults);
-    g_test_add_func("/uffd/kernel_faults", test_kernel_faults);
-    g_test_add_func("/uffd/present", test_present);
+    if (dq_uffd_serves_kernel()) {
+        ADD_ALL("full");
+        ADD("full", kernel_faults);
+    }
+    ADD("threads", threads_only);
+    ADD_ALL("threads");
+    ADD("threads", kernel_not_served);
     return g_test_run();
 }

@@ -1,0 +1,315 @@
+/*
+ * System calls on copies of the guest's memory.
+ *
+ * A userfaultfd that any user may have (UFFD_USER_MODE_ONLY) serves the faults of threads. Where the
+ * kernel itself meets a page that is not here, or that is write-protected for another node, the call
+ * ends with EFAULT. So what QEMU locks for a call is copied: the thread reads the guest's
+ * memory when it is locked, and writes it when it is unlocked, and waits for pages as for any other
+ * access of its own. A call that sleeps holds no page meanwhile.
+ *
+ * What is written back is what the call has changed, byte by byte: other threads may write beside it
+ * at the same time, and many calls say that they fill a buffer of which they then fill a part. read()
+ * and pread() alone are known to tell how much; for them nothing is read before and nothing compared.
+ * A changed byte that is the same as before need not be stored: it is as if the call had stored it
+ * before the other thread's byte.
+ *
+ * Memory that is not under the pager (DQ_PAGE_FOREIGN: MAP_SHARED, System V) is used in place.
+ *
+ * Copies begin with the first system call, not only once the memory is shared: a thread may sleep in
+ * a call at that moment.
+ *
+ * Not here: signal frames, which no kernel touches; reads and writes whose bytes travel with the call
+ * (transfer.c) or pass the page cache by (direct.c), which have buffers of their own; words of futexes
+ * with priority inheritance, which are fetched and, if they have left again, fetched again (futex.c).
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "internal.h"
+#include <sys/mman.h>
+#include "user/guest-base.h"
+#include "bounce.h"
+#include "split.h"
+
+/* Most buffers are names and structures: so many bytes of them need no allocation. */
+#define ARENA_BYTES (64u * 1024)
+/* Copies are aligned for all that the kernel may find in them. */
+#define ALIGNMENT 16u
+
+/* Locked memory of the guest's. */
+struct piece {
+    abi_ulong guest;
+    size_t length;
+    uint8_t *ours;   /* what QEMU and the kernel use; NULL: given back */
+    uint8_t *before; /* what it was, to find what has changed; NULL: not to be written, or exact */
+    bool exact;      /* as many bytes are written back as the call tells */
+    size_t room;     /* bytes of the two */
+    enum { IN_ARENA, ALLOCATED, MAPPED } where;
+};
+
+/* Of one thread. */
+struct bounce {
+    unsigned depth; /* calls under way, one in the other */
+    int num;        /* the outermost */
+    bool lost;      /* some of what it has written could not be stored */
+    GArray *pieces; /* struct piece, in the order in which they were locked */
+    uint8_t *arena; /* the first `used` bytes of it are in use */
+    size_t used;
+};
+
+bool dq_bouncing;
+
+static void free_bounce(void *arg)
+{
+    struct bounce *b = arg;
+
+    g_array_free(b->pieces, true);
+    g_free(b->arena);
+    g_free(b);
+}
+
+static GPrivate of_thread = G_PRIVATE_INIT(free_bounce);
+
+static struct bounce *of_this_thread(void)
+{
+    struct bounce *b = g_private_get(&of_thread);
+
+    if (!b) {
+        b = g_new0(struct bounce, 1);
+        b->pieces = g_array_new(false, false, sizeof(struct piece));
+        b->arena = g_malloc(ARENA_BYTES);
+        g_private_set(&of_thread, b);
+    }
+    return b;
+}
+
+void dq_bounce_open(void)
+{
+    dq_bouncing = dq_config.nodes > 1 && !dq_pager_serves_kernel();
+}
+
+void dq_bounce_in_child(void)
+{
+    dq_bouncing = false;
+}
+
+/* ---------------------------------------------------------------- memory for copies */
+
+/*
+ * vmsplice() leaves the pages themselves in the pipe, to be read after the call: so they must not be
+ * used again, which those of an unmapped mapping are not.
+ */
+static bool keeps_pages(const struct bounce *b)
+{
+#ifdef TARGET_NR_vmsplice
+    return b->num == TARGET_NR_vmsplice;
+#else
+    return false;
+#endif
+}
+
+static bool take_room(struct bounce *b, struct piece *p)
+{
+    if (keeps_pages(b)) {
+        void *m = mmap(NULL, p->room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+        p->where = MAPPED;
+        p->ours = m == MAP_FAILED ? NULL : m;
+    } else if (p->room <= ARENA_BYTES - b->used) {
+        p->where = IN_ARENA;
+        p->ours = b->arena + b->used;
+        b->used += p->room;
+    } else {
+        p->where = ALLOCATED;
+        p->ours = g_try_malloc(p->room);
+    }
+    return p->ours != NULL;
+}
+
+/* Pieces are given back in any order; the arena's space when those behind are free, too. */
+static void give_back(struct bounce *b, struct piece *p)
+{
+    if (p->where == MAPPED) {
+        munmap(p->ours, p->room);
+    } else if (p->where == ALLOCATED) {
+        g_free(p->ours);
+    }
+    p->ours = NULL;
+    while (b->pieces->len) {
+        const struct piece *last = &g_array_index(b->pieces, struct piece, b->pieces->len - 1);
+
+        if (last->ours) {
+            return;
+        }
+        b->used -= last->where == IN_ARENA ? last->room : 0;
+        g_array_set_size(b->pieces, b->pieces->len - 1);
+    }
+}
+
+/* ---------------------------------------------------------------- copying */
+
+/* Both wait for pages, many at a time. False: the guest's memory is not accessible any more. */
+static bool copy_in(void *to, abi_ulong from, size_t length)
+{
+    for (size_t done = 0, n; done < length; done += n) {
+        n = MIN(length - done, DQ_PREFETCH_BYTES);
+        dq_map_prefetch(from + done, n, false);
+        if (!dq_guest_copy((char *)to + done, g2h_untagged(from + done), n)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool copy_out(abi_ulong to, const void *from, size_t length)
+{
+    for (size_t done = 0, n; done < length; done += n) {
+        n = MIN(length - done, DQ_PREFETCH_BYTES);
+        dq_map_prefetch(to + done, n, true);
+        if (!dq_guest_copy(g2h_untagged(to + done), (const char *)from + done, n)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* How many of the bytes from `at` on have changed, or have not. */
+static size_t run_of(const struct piece *p, size_t at, bool changed)
+{
+    size_t end = at;
+
+    if (!changed) {
+        while (end + 64 <= p->length && memcmp(p->ours + end, p->before + end, 64) == 0) {
+            end += 64;
+        }
+    }
+    while (end < p->length && (p->ours[end] != p->before[end]) == changed) {
+        end++;
+    }
+    return end - at;
+}
+
+/* False: the memory has gone meanwhile. */
+static bool write_back(const struct piece *p, ssize_t told)
+{
+    size_t at = 0, n;
+
+    if (p->exact && told > 0) {
+        return copy_out(p->guest, p->ours, MIN((size_t)told, p->length));
+    }
+    while (p->before && at < p->length) {
+        at += run_of(p, at, false);
+        n = run_of(p, at, true);
+        if (n && !copy_out(p->guest + at, p->ours + at, n)) {
+            return false;
+        }
+        at += n;
+    }
+    return true;
+}
+
+/* ---------------------------------------------------------------- locking */
+
+static bool is_in_place(abi_ulong addr, size_t length)
+{
+    abi_ulong last = (addr + length - 1) & TARGET_PAGE_MASK;
+
+    if (!dq_engaged || !dq_foreign) {
+        return false;
+    }
+    for (abi_ulong page = addr & TARGET_PAGE_MASK; dq_is_foreign(page); page += TARGET_PAGE_SIZE) {
+        if (page == last) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Nothing but the first bytes of the buffer is written, as many as the call returns. */
+static bool is_exact(const struct bounce *b, bool copy)
+{
+    return !copy && b->depth == 1 && (b->num == TARGET_NR_read || b->num == TARGET_NR_pread64);
+}
+
+static void *lock_copy(struct bounce *b, abi_ulong addr, size_t length, bool write, bool copy)
+{
+    struct piece p = {
+        .guest = addr,
+        .length = length,
+        .exact = write && is_exact(b, copy),
+    };
+    bool compared = write && !p.exact;
+    size_t one = ROUND_UP(length, ALIGNMENT);
+
+    p.room = compared ? 2 * one : one;
+    if (!take_room(b, &p)) {
+        return NULL;
+    }
+    p.before = compared ? p.ours + one : NULL;
+    g_array_append_val(b->pieces, p);
+    if (!p.exact && !copy_in(p.ours, addr, length)) {
+        give_back(b, &g_array_index(b->pieces, struct piece, b->pieces->len - 1));
+        return NULL;
+    }
+    if (compared) {
+        memcpy(p.before, p.ours, length);
+    }
+    return p.ours;
+}
+
+void *dq_lock_user(abi_ulong addr, ssize_t len, bool write, bool copy)
+{
+    struct bounce *b = dq_bouncing && len > 0 ? of_this_thread() : NULL;
+
+    dq_map_pin(addr, len);
+    if (b && b->depth && !is_in_place(addr, len)) {
+        return lock_copy(b, addr, len, write, copy);
+    }
+    dq_map_prefetch(addr, len, write);
+    return g2h_untagged(addr);
+}
+
+void dq_bounce_unlock(void *host, ssize_t len)
+{
+    struct bounce *b = g_private_get(&of_thread);
+
+    for (guint i = b && host ? b->pieces->len : 0; i-- > 0;) {
+        struct piece *p = &g_array_index(b->pieces, struct piece, i);
+
+        if (p->ours == host) {
+            b->lost |= !write_back(p, len);
+            give_back(b, p);
+            return;
+        }
+    }
+}
+
+/* ---------------------------------------------------------------- calls */
+
+void dq_bounce_begin(int num)
+{
+    struct bounce *b;
+
+    if (dq_bouncing) {
+        b = of_this_thread();
+        if (b->depth++ == 0) {
+            b->num = num;
+            b->lost = false;
+        }
+    }
+}
+
+bool dq_bounce_end(void)
+{
+    struct bounce *b = dq_bouncing ? g_private_get(&of_thread) : NULL;
+
+    if (!b || b->depth == 0 || --b->depth > 0) {
+        return true;
+    }
+    while (b->pieces->len) {
+        struct piece *p = &g_array_index(b->pieces, struct piece, b->pieces->len - 1);
+
+        b->lost |= !write_back(p, 0);
+        give_back(b, p);
+    }
+    return !b->lost;
+}

@@ -1,0 +1,35 @@
+/*
+ * What QEMU's lock_user() and unlock_user() call: where a system call finds the guest's memory.
+ *
+ * As a rule that is the memory itself. On a node whose userfaultfd serves threads but not the kernel
+ * (dq_pager_serves_kernel()), the kernel would say EFAULT where it met a page that is elsewhere, or
+ * protected; so system calls get a copy there, made and written back by the thread, which may wait
+ * for pages as any thread does. See bounce.c.
+ *
+ * Emulated threads and proxies. Included by linux-user/qemu.h, so it needs nothing.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef DQEMU_UACCESS_H
+#define DQEMU_UACCESS_H
+
+/* Changes once, before the guest runs; false again in a forked child. */
+extern bool dq_bouncing;
+
+/*
+ * lock_user(), which has found the range (untagged) accessible: what the caller is to use in its
+ * place. Its content is that of the memory if `copy`, or if `write` and not known to be replaced. Waits
+ * for pages. NULL: the memory has gone since.
+ */
+void *dq_lock_user(abi_ulong addr, ssize_t len, bool write, bool copy);
+/* unlock_user(): `len` bytes from the first on count, where it is known that others do not. */
+void dq_bounce_unlock(void *host, ssize_t len);
+
+static inline void dq_unlock_user(void *host, ssize_t len)
+{
+    if (unlikely(dq_bouncing)) {
+        dq_bounce_unlock(host, len);
+    }
+}
+
+#endif
