@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -57,6 +58,29 @@ char **dq_spawn_arguments(const struct dq_options *options, int node)
     return (char **)g_ptr_array_free(words, FALSE);
 }
 
+/*
+ * Where the stack has no limit, the kernel lays a new program's mappings out from a third of all
+ * addresses upwards, which are the guest's; with any limit, from their end downwards. So a node starts with
+ * the kernel's own limit, and is told to set its user's again (qemu/glue/node.c).
+ */
+#define STACK_LIMIT (8u << 20)
+
+static bool stack_is_unlimited(void)
+{
+    struct rlimit limit;
+
+    return getrlimit(RLIMIT_STACK, &limit) == 0 && limit.rlim_cur == RLIM_INFINITY;
+}
+
+static void limit_stack(void)
+{
+    const struct rlimit limit = {STACK_LIMIT, RLIM_INFINITY};
+
+    if (stack_is_unlimited()) {
+        setrlimit(RLIMIT_STACK, &limit);
+    }
+}
+
 /* [wrap] node-binary --dqemu-control=FD arguments; never freed. */
 static char **build_argv(const struct dq_spawn *spawn)
 {
@@ -66,7 +90,8 @@ static char **build_argv(const struct dq_spawn *spawn)
         g_ptr_array_add(argv, expand(*w, spawn->node));
     }
     g_ptr_array_add(argv, (char *)spawn->binary);
-    g_ptr_array_add(argv, g_strdup_printf("--dqemu-control=%d", spawn->control));
+    g_ptr_array_add(argv, g_strdup_printf("--dqemu-control=%d%s", spawn->control,
+                                          stack_is_unlimited() ? ",stack" : ""));
     add_all(argv, spawn->arguments);
     g_ptr_array_add(argv, NULL);
     return (char **)g_ptr_array_free(argv, FALSE);
@@ -155,6 +180,7 @@ static _Noreturn void become_node(const struct dq_spawn *spawn, pid_t parent, ch
         detach_slave(spawn->control);
     }
     change_surroundings(spawn);
+    limit_stack();
     fcntl(spawn->control, F_SETFD, 0);
     sigprocmask(SIG_SETMASK, spawn->signals, NULL);
     if (spawn->wrap) {

@@ -26,15 +26,16 @@
 #include "dqemu/uffd.h"
 
 /*
- * Entry page % DQ_SPLIT_MOST is a word with the page's number in its upper half if that page is
- * split, else NONE. In the lower half: the slot << SLOT_BIT, and the granules' size as a power of
- * two.
+ * Entry page % DQ_SPLIT_MOST is a word with the page's number << PAGE_BIT if that page is split, else
+ * NONE. Below: the slot << SLOT_BIT, and the granules' size as a power of two.
  */
 static uint64_t table[DQ_SPLIT_MOST];
+#define PAGE_BIT 30 /* which leaves room for pages of 64 TiB */
 #define SLOT_BIT 18 /* so that word & SLOT_MASK is the distance of the slot in bytes */
 #define SLOT_MASK 0x3ffc0000u
 #define SHIFT_MASK 15u
-#define NONE (UINT64_C(0xffffffff) << 32)
+#define NONE (~UINT64_C(0) << PAGE_BIT)
+_Static_assert((DQ_SPLIT_MOST - 1) << SLOT_BIT <= SLOT_MASK, "slots stay below the page");
 
 unsigned dq_split_count;
 
@@ -58,7 +59,7 @@ uint64_t dq_split_shadow(void)
 
 static bool is_of(uint64_t word, uint64_t page)
 {
-    return word >> 32 == page;
+    return word >> PAGE_BIT == page;
 }
 
 /*
@@ -348,7 +349,7 @@ static void join_range(uint64_t first, uint64_t last)
     for (unsigned i = 0; i < DQ_SPLIT_MOST; i++) {
         uint64_t word = LOAD(table[i]), page = LOAD(closed[i]);
 
-        page = page ? page - 1 : word >> 32;
+        page = page ? page - 1 : word >> PAGE_BIT;
         if (page >= first && page <= last) {
             dq_split_join(page);
         }
@@ -416,7 +417,7 @@ static void apply(const struct dq_msg_split *m, struct dq_msg_split *done)
         break;
     case DQ_SPLIT_OPEN:
         STORE(slot_opened[m->slot], true);
-        STORE(table[i], m->page << 32 | m->slot << SLOT_BIT | m->shift);
+        STORE(table[i], m->page << PAGE_BIT | m->slot << SLOT_BIT | m->shift);
         set_deltas(m, true);
         STORE(closed[i], 0);
         tell_change();
@@ -484,7 +485,7 @@ static void work_apply(void *arg)
 
 static bool is_sound(const struct dq_msg_split *m)
 {
-    return m->page < UINT32_MAX && m->slot < DQ_SPLIT_MOST && m->op <= DQ_SPLIT_RETIRE &&
+    return m->page < NONE >> PAGE_BIT && m->slot < DQ_SPLIT_MOST && m->op <= DQ_SPLIT_RETIRE &&
            m->shift >= DQ_SPLIT_LEAST_SHIFT && m->shift <= DQ_SPLIT_MOST_SHIFT;
 }
 

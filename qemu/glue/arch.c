@@ -8,6 +8,7 @@
 #include "internal.h"
 #include "user/page-protection.h"
 #include "exec/page-protection.h"
+#include "dqemu/translate.h"
 
 /*
  * Per instruction set: SYSCALL_LENGTH, of the instruction that the thread has just executed; PC and
@@ -170,6 +171,13 @@ bool dq_cpu_shares_tables(CPUState *parent)
 }
 
 /* x86: calls into the kernel's vsyscall page are emulated; that page is above all others. */
+static vaddr page_beyond; /* 0: there is none */
+
+bool dq_is_beyond(vaddr addr)
+{
+    return page_beyond && (addr & TARGET_PAGE_MASK) == page_beyond;
+}
+
 bool dq_page_beyond(vaddr page, int flags)
 {
     unsigned long reserved = reserved_va;
@@ -180,6 +188,7 @@ bool dq_page_beyond(vaddr page, int flags)
     reserved_va = 0; /* or it would be refused; the process has one thread still */
     page_set_flags(page, page | ~TARGET_PAGE_MASK, flags);
     reserved_va = reserved;
+    page_beyond = page;
     return true;
 }
 

@@ -28,13 +28,18 @@
 
 /*
  * The guest's address space with several nodes: the same on every node, so that what is free
- * on the master is free everywhere. 16 TiB: programs that reserve much (JITs, sanitizers) fit,
- * and it fits into the host's 47 bits wherever its libraries lie. With 32-bit addresses: all of them.
+ * on the master is free everywhere. 64 TiB: programs that reserve much (JITs, sanitizers) fit, and it
+ * lies below two thirds of the host's 47 bits, where the kernel begins with the emulator's own program
+ * (ELF_ET_DYN_BASE); its libraries, stacks and mappings are above. With 32-bit addresses: all of them.
  */
-#define GUEST_SPACE (TARGET_LONG_BITS == 32 ? 1ull << 32 : 1ull << 44)
+#define GUEST_SPACE (TARGET_LONG_BITS == 32 ? 1ull << 32 : 1ull << 46)
 
 struct dq_config dq_config = {.nodes = 1};
 
+/*
+ * The descriptor of the control channel; ",stack" behind it says that the limit of the stack was lowered
+ * for this program alone (deploy/spawn.c).
+ */
 static const char CONTROL_OPTION[] = "--dqemu-control=";
 
 /* ---------------------------------------------------------------- messages */
@@ -188,6 +193,17 @@ static void drop_code(void *ctx, uint64_t page)
 
 /* ---------------------------------------------------------------- start */
 
+/* The guest has the limit that its user has set. */
+static void unlimit_stack(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_STACK, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_STACK, &limit);
+    }
+}
+
 static int take_control_option(int *argc, char **argv)
 {
     int fd;
@@ -196,6 +212,9 @@ static int take_control_option(int *argc, char **argv)
         return -1;
     }
     fd = atoi(argv[1] + strlen(CONTROL_OPTION));
+    if (g_str_has_suffix(argv[1], ",stack")) {
+        unlimit_stack();
+    }
     memmove(&argv[1], &argv[2], (*argc - 1) * sizeof(*argv));
     (*argc)--;
     return fd;
@@ -363,34 +382,51 @@ static void slave_signals(void)
     sigprocmask(SIG_SETMASK, &set, NULL);
 }
 
+static bool reserve_from(abi_ulong start)
+{
+    return mmap(g2h_untagged(start), reserved_va + 1 - start, PROT_NONE,
+                MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0) != MAP_FAILED;
+}
+
 /*
  * No image is loaded here: any place for the reserved range will do. What QEMU puts there by itself (a
  * kernel's page with code) has the master, too, and comes from it.
+ *
+ * Where guest addresses are the host's, only a privileged user may have the lowest of them
+ * (vm.mmap_min_addr): for others the guest's memory begins above, as it does on the master. Returns
+ * where.
  */
-static void reserve_guest_space(void)
+static abi_ulong reserve_guest_space(void)
 {
-    void *space;
+    abi_ulong start = 0;
+    bool done;
 
     mmap_lock();
     probe_guest_base("the guest", 0, 0);
     page_set_flags(0, reserved_va, 0);
-    space = mmap(g2h_untagged(0), reserved_va + 1, PROT_NONE,
-                 MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    done = reserve_from(start);
+    if (!done && errno == EPERM && guest_base == 0) {
+        start = mmap_min_addr;
+        done = reserve_from(start);
+    }
     mmap_unlock();
-    if (space == MAP_FAILED) {
+    if (!done) {
         dq_control_error(125,
                          "node %d cannot reserve guest memory: %s; raise its limit (ulimit -v)",
                          dq_config.node, strerror(errno));
         _exit(125);
     }
+    return start;
 }
 
 void dq_main_slave(CPUArchState *env, const char *rtsig_map)
 {
+    abi_ulong start;
+
     if (!dq_on_slave()) {
         return;
     }
-    reserve_guest_space();
+    start = reserve_guest_space();
     syscall_init();
     signal_init(rtsig_map);
     tcg_prologue_init();
@@ -400,7 +436,7 @@ void dq_main_slave(CPUArchState *env, const char *rtsig_map)
     dq_thread_template(env);
     dq_remote_init(host_interrupt_signal);
     dq_pager_open((uintptr_t)g2h_untagged(0));
-    if (dq_pager_register(0, reserved_va + 1)) {
+    if (dq_pager_register(start, reserved_va + 1 - start)) {
         _exit(125); /* reported */
     }
     qatomic_set(&dq_engaged, true);

@@ -14,10 +14,14 @@
 #include "processors.h"
 #include "split.h"
 #include "transfer.h"
+#if defined(__x86_64__)
+#include <asm/prctl.h>
+#endif
 #include <linux/futex.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include "user/cpu_loop.h"
+#include "user/guest-base.h"
 #include "user/safe-syscall.h"
 #include "qemu/lockable.h"
 #include "qemu/rcu.h"
@@ -398,6 +402,19 @@ TaskState *dq_template_task(void)
     return get_task_state(env_cpu(template_env));
 }
 
+/*
+ * Where guest addresses are not the host's, translated code may find them by a register that threads
+ * inherit: this one's parent, the loop, is older than that.
+ */
+static void set_guest_base(void)
+{
+#if defined(__x86_64__)
+    if (guest_base) {
+        syscall(SYS_arch_prctl, ARCH_SET_GS, guest_base);
+    }
+#endif
+}
+
 static void *run_thread(void *arg)
 {
     struct start *start = arg;
@@ -410,6 +427,7 @@ static void *run_thread(void *arg)
     dq_awake_was_begun(); /* by dq_thread_start() */
     /* or it would bear the loop's; tests/bench/slow.c looks for it */
     prctl(PR_SET_NAME, "dqemu-guest");
+    set_guest_base();
     rcu_register_thread();
     tcg_register_thread();
     pthread_mutex_lock(&cpus_lock);

@@ -14,6 +14,9 @@
 void dq_translate_lock(vaddr pc);
 void dq_translate_end(void);
 
+/* probe_access_internal(): is this in a page that is known by its flags alone (dq_page_beyond())? */
+bool dq_is_beyond(vaddr addr);
+
 /* translator_loop(), before each instruction: how it accesses memory (split.c). With mmap_lock. */
 void dq_translate_insn(vaddr pc);
 

@@ -66,11 +66,11 @@ cannot_start() { # NAME NODE OPTION VALUE LINE
 cannot_start "a slave without memory" 1 -d 100000 ' cannot start: .*Cannot allocate memory'
 for node in 0 1; do
     cannot_start "node $node without addresses" $node -v 64000000 \
-        ': the limit of address space, 64000000 KiB, .*; raise it to 17180917760 or more (ulimit -v)$'
+        ': the limit of address space, 64000000 KiB, .*; raise it to 68720525312 or more (ulimit -v)$'
 done
 
 # A kernel that lets nobody read what its protection forbids: absent memory would look the same.
-run --wrap "$TOP/tests/faults/unread.py" -n 3 -- "$GUESTS/mutex"
+run --wrap "$TOP/tests/refuse.py protected-memory" -n 3 -- "$GUESTS/mutex"
 one_line "protected memory that cannot be read" '[012]' \
     ' may not read its own protected memory by /proc/self/mem; boot with proc_mem.force_override=always$'
 done_testing

@@ -24,6 +24,8 @@ GUEST_PIE := $(shell grep -l '^/\* cflags:.* -static-pie' $(GUEST_SOURCES))
 
 # Guests that only some instruction sets have, and why.
 GUEST_ONLY_split_high := aarch64 riscv64 s390x x86_64#    addresses of more than 32 bits
+GUEST_ONLY_high_addresses := aarch64 riscv64 s390x x86_64#  likewise
+GUEST_ONLY_vsyscall := x86_64#          no other has that page
 GUEST_ONLY_private_file_sparse := aarch64 riscv64 s390x x86_64#  maps more than 32 bits have room for
 # s390x tells the page of a fault only, not the address in it
 GUEST_ONLY_map_visible := aarch64 arm riscv64 x86_64
