@@ -12,6 +12,8 @@
 #   DQEMU_TEST_GUESTS  run only these guests                        (all)
 #   DQEMU_TEST_JOBS    runs at a time                               (2)
 #   DQEMU_TEST_SPLIT   pages are split: on (as it comes), off, force (on)
+#   DQEMU_TEST_AS      when root runs the tests, they run as an ordinary user: full, threads (see
+#                      tests/user.sh); self: as root               (full)
 #
 # SPDX-License-Identifier: GPL-2.0-or-later
 
@@ -29,6 +31,7 @@ fi
 : "${DQEMU_TEST_NODES:=1 2 3 4}"
 : "${DQEMU_TEST_JOBS:=2}"
 : "${DQEMU_TEST_SPLIT:=on}"
+: "${DQEMU_TEST_AS:=full}"
 export QEMU_PLAIN DQEMU_LAUNCH GUESTS DQEMU_TIME_SCALE DQEMU_TEST_NODES DQEMU_TEST_JOBS
 export DQEMU_TEST_SPLIT DQEMU_TEST_ISA
 
@@ -42,6 +45,14 @@ ulimit -c 0
 
 # `producer | fail NAME` must count in this shell.
 shopt -s lastpipe
+
+# The test as an ordinary user, from its beginning. It goes on here if it is one already.
+as_user() { # ARGUMENT-OF-THE-TEST...
+    if [ "$DQEMU_TEST_AS" != self ] && [ "$(id -u)" = 0 ]; then
+        rm -rf "$SCRATCH"
+        exec "$TOP/tests/user.sh" "$DQEMU_TEST_AS" "$0" "$@"
+    fi
+}
 
 SCRATCH=$(mktemp -d "${TMPDIR:-/tmp}/dqemu-test.XXXXXX")
 trap 'rm -rf "$SCRATCH"' EXIT

@@ -10,6 +10,7 @@ set -u
 # shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh"
 need_build
+as_user "$@"
 
 modes=$DQEMU_TEST_SPLIT
 if [ "${1:-}" = --split ]; then

@@ -19,7 +19,10 @@ need_programs() { # PATH-IN-SYSROOT...
     for program in "$@"; do
         [ -e "$SYSROOT/$program" ] || missing=$program
     done
-    [ -n "$missing" ] || return 0
+    if [ -z "$missing" ]; then
+        as_user
+        return
+    fi
     # Two tests that prove runs at once must not unpack at once.
     if ! flock "$TOP/build" "$TOP/tests/sysroot.sh" "$SYSROOT" >"$SCRATCH/sysroot.log" 2>&1; then
         sed 's/^/# /' "$SCRATCH/sysroot.log"
@@ -30,6 +33,7 @@ need_programs() { # PATH-IN-SYSROOT...
     for program in "$@"; do
         [ -e "$SYSROOT/$program" ] || bail_out "$program is not in $SYSROOT"
     done
+    as_user
 }
 
 enter_scratch() {
