@@ -23,7 +23,10 @@
  */
 void dq_main_args(int *argc, char **argv);
 
-/* main(), before the guest is loaded: on a slave this runs the node and does not return. */
+/*
+ * main(), before the guest is loaded: on the master, where its mappings are going to lie; on a slave
+ * this runs the node and does not return.
+ */
 void dq_main_slave(CPUArchState *env, const char *rtsig_map);
 
 /* preexit_cleanup(): the guest ends, by any thread. Tell the nodes, report the counters. */

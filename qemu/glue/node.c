@@ -12,6 +12,7 @@
 #include "exec/page-protection.h"
 #include "exec/translation-block.h"
 #include "tcg/startup.h"
+#include "user-mmap.h"
 #include "qemu/rcu.h"
 #include "dqemu/build_id.h"
 #include "dqemu/clocks.h"
@@ -419,11 +420,24 @@ static abi_ulong reserve_guest_space(void)
     return start;
 }
 
+/*
+ * The guest's stack and mappings lie in the upper half of its addresses: programs take the highest
+ * bit of the stack's address for that of the greatest address there is (AddressSanitizer does).
+ */
+static void place_mappings(void)
+{
+    if (dq_config.nodes > 1 && TARGET_LONG_BITS == 64) {
+        task_unmapped_base = MAX(task_unmapped_base, (reserved_va + 1) / 2);
+        mmap_next_start = task_unmapped_base;
+    }
+}
+
 void dq_main_slave(CPUArchState *env, const char *rtsig_map)
 {
     abi_ulong start;
 
     if (!dq_on_slave()) {
+        place_mappings();
         return;
     }
     start = reserve_guest_space();

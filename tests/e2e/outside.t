@@ -5,6 +5,7 @@
 # shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh"
 need_build
+as_user "$@"
 cd "$SCRATCH" || exit 1
 mark=$$-outside
 
@@ -38,6 +39,28 @@ for n in 1 3; do
     for ((i = 0; i < 1500; i++)); do cat bytes; done >input
     both "standard input and output" $n "$guest"
 done
+
+# Where guest memory lies on the host is nothing to the guest: at a place of the user's choice, beside an
+# emulator whose mappings the kernel would lay out from the middle upwards.
+for isa in "" arm/ riscv64/ x86_64/; do
+    if ! [ -x "$GUESTS/${isa}mutex" ]; then
+        skip "-B for $isa" "it was not built"
+        continue
+    fi
+    : >input
+    plain=${isa:-aarch64/}
+    ORACLE[2]=$TOP/build/qemu-${plain%/} # its third word is the emulator
+    both "-B for ${plain%/}" 3 -B 0x100000000 "$GUESTS/${isa}mutex"
+done
+ORACLE[2]=$QEMU_PLAIN
+if (ulimit -s unlimited) 2>/dev/null; then
+    limit=$(ulimit -Ss)
+    ulimit -Ss unlimited
+    both "an unlimited stack" 3 "$GUESTS/stack_limit" unlimited
+    ulimit -Ss "$limit"
+else
+    skip "an unlimited stack" "the limit is lower"
+fi
 
 threads() { # the numbers of threads on nodes 0, 1 and 2
     jq -c '[.nodes[].threads]' stats

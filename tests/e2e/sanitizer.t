@@ -1,0 +1,59 @@
+#!/bin/bash
+# A program built with AddressSanitizer, which reserves memory all over its address space, finds its own
+# mistakes on several nodes and none that it has not made.
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck source=tests/e2e/lib.sh
+. "$(dirname "$0")/lib.sh"
+need_build
+as_user "$@"
+cd "$SCRATCH" || exit 1
+mark=$$-sanitizer
+export ASAN_OPTIONS=detect_leaks=0 # for that it stops its threads by ptrace(), which QEMU has not
+
+library=/usr/aarch64-linux-gnu
+cat >mistake.c <<'END'
+#include <pthread.h>
+#include <stdlib.h>
+static void *touch(void *block)
+{
+    ((volatile char *)block)[100] = 1; /* behind its end */
+    return NULL;
+}
+int main(void)
+{
+    pthread_t thread;
+
+    pthread_create(&thread, NULL, touch, malloc(100));
+    return pthread_join(thread, NULL);
+}
+END
+build() { # SOURCE OUTPUT
+    aarch64-linux-gnu-gcc -std=gnu11 -D_GNU_SOURCE -O1 -g -fsanitize=address -pthread \
+        -I "$TOP/tests/guests" -o "$2" "$1" 2>build.err
+}
+if ! [ -e $library/lib/libasan.so.8 ] || ! build mistake.c mistake; then
+    [ -z "${CI:-}" ] || bail_out "no AddressSanitizer for aarch64: $(tail -n 1 build.err)"
+    echo "1..0 # SKIP no AddressSanitizer for aarch64"
+    exit 0
+fi
+build "$TOP/tests/guests/memory/malloc_storm.c" sound || bail_out "malloc_storm.c: $(tail -n 1 build.err)"
+
+run_marked $mark 60 "$QEMU_PLAIN" -L $library ./sound >plain.out 2>plain.err
+for n in 2 3; do
+    if run_marked $mark 120 "$DQEMU_LAUNCH" -n $n --stats=stats -L $library ./sound >out 2>err &&
+        cmp plain.out out && [ ! -s err ] &&
+        jq -e '[.nodes[] | select(.node > 0) | .threads] | add > 0' stats >/dev/null; then
+        pass "no mistake on $n nodes"
+    else
+        head -n 20 err | fail "no mistake on $n nodes"
+    fi
+    if ! run_marked $mark 60 "$DQEMU_LAUNCH" -n $n -L $library ./mistake >out 2>err &&
+        grep -q 'AddressSanitizer: heap-buffer-overflow' err && grep -q 'in touch .*mistake.c:5' err; then
+        pass "a mistake of a thread elsewhere on $n nodes"
+    else
+        head -n 20 err | fail "a mistake of a thread elsewhere on $n nodes"
+    fi
+done
+check_none_left $mark >left || fail "nothing is left" <left
+echo "1..$point"
+[ $failed = 0 ]
