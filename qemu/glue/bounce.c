@@ -50,6 +50,7 @@ struct piece {
 struct bounce {
     unsigned depth; /* calls under way, one in the other */
     int num;        /* the outermost */
+    bool in_place;  /* the kernel sees nothing of the guest's memory in it */
     bool lost;      /* some of what it has written could not be stored */
     GArray *pieces; /* struct piece, in the order in which they were locked */
     uint8_t *arena; /* the first `used` bytes of it are in use */
@@ -209,7 +210,7 @@ static bool write_back(const struct piece *p, ssize_t told)
 
 /* ---------------------------------------------------------------- locking */
 
-static bool is_in_place(abi_ulong addr, size_t length)
+static bool is_foreign(abi_ulong addr, size_t length)
 {
     abi_ulong last = (addr + length - 1) & TARGET_PAGE_MASK;
 
@@ -261,7 +262,7 @@ void *dq_lock_user(abi_ulong addr, ssize_t len, bool write, bool copy)
     struct bounce *b = dq_bouncing && len > 0 ? of_this_thread() : NULL;
 
     dq_map_pin(addr, len);
-    if (b && b->depth && !is_in_place(addr, len)) {
+    if (b && b->depth && !b->in_place && !is_foreign(addr, len)) {
         return lock_copy(b, addr, len, write, copy);
     }
     dq_map_prefetch(addr, len, write);
@@ -285,6 +286,37 @@ void dq_bounce_unlock(void *host, ssize_t len)
 
 /* ---------------------------------------------------------------- calls */
 
+/*
+ * Calls that are made often, and in which QEMU itself reads and writes the guest's memory, converting what
+ * it passes to the kernel or gets from it: a thread's own accesses, which are served.
+ */
+static bool is_converted(int num)
+{
+    switch (num) {
+    case TARGET_NR_clock_gettime:
+    case TARGET_NR_clock_getres:
+    case TARGET_NR_gettimeofday:
+    case TARGET_NR_futex:
+    case TARGET_NR_rt_sigprocmask:
+    case TARGET_NR_rt_sigreturn:
+    case TARGET_NR_sigaltstack:
+    case TARGET_NR_getcpu:
+#ifdef TARGET_NR_clock_gettime64
+    case TARGET_NR_clock_gettime64:
+    case TARGET_NR_clock_getres_time64:
+#endif
+#ifdef TARGET_NR_futex_time64
+    case TARGET_NR_futex_time64:
+#endif
+#ifdef TARGET_NR_sigprocmask
+    case TARGET_NR_sigprocmask:
+#endif
+        return true;
+    default:
+        return false;
+    }
+}
+
 void dq_bounce_begin(int num)
 {
     struct bounce *b;
@@ -293,6 +325,7 @@ void dq_bounce_begin(int num)
         b = of_this_thread();
         if (b->depth++ == 0) {
             b->num = num;
+            b->in_place = is_converted(num);
             b->lost = false;
         }
     }

@@ -55,6 +55,13 @@
     .at_least = true, .goal = 0.9, .pairs = 3, .pairs_quick = (quick), .quick_size = 0.25
 #define RECORDS(kind) "records " kind " 2 64 64 1000 @1000"
 
+/* System calls on copies of the guest's memory, beside those in place. */
+#define COPIES(words, number) \
+    .ours = {.kind = SIDE_CLUSTER, .nodes = 2, .options = "threads_only=1", .args = words, \
+             .metric = number}, \
+    .ref = CLUSTER_AS("in place", 2, words, number), \
+    .goal = 1.1, .pairs = 3, .pairs_quick = 1, .quick_size = 0.25
+
 /* Every node writes to pages of all others; only the number of messages counts. */
 #define STORM(nodes, threads) \
     CLUSTER(nodes, "storm " #threads " 4096 @3000 main", "messages_per_fault")
@@ -240,6 +247,30 @@ const struct row rows[] = {
         .ours = CLUSTER(2, "filewrite @500", "write_median_ns"),
         .ref = PING("65536", "64", "raw 64 KiB -> 64 B"),
         .goal = 1.5, .pairs = SAMPLES,
+    },
+    {
+        .name = "copied-read-64", .operation = "delegated read of 64 B, copied",
+        COPIES("fileio read 64 @4000", "call_median_ns"),
+    },
+    {
+        .name = "copied-read-64k", .operation = "delegated read of 64 KiB, copied",
+        COPIES("fileio read 65536 @1000", "call_median_ns"),
+    },
+    {
+        .name = "copied-read-1m", .operation = "delegated read of 1 MiB, copied",
+        COPIES("fileio read 1048576 @100", "call_median_ns"),
+    },
+    {
+        .name = "copied-write-64", .operation = "delegated write of 64 B, copied",
+        COPIES("fileio write 64 @4000", "call_median_ns"),
+    },
+    {
+        .name = "copied-write-64k", .operation = "delegated write of 64 KiB, copied",
+        COPIES("fileio write 65536 @1000", "call_median_ns"),
+    },
+    {
+        .name = "copied-write-1m", .operation = "delegated write of 1 MiB, copied",
+        COPIES("fileio write 1048576 @100", "call_median_ns"),
     },
     {
         .name = "mutex", .operation = "mutex that nobody else wants, on a slave",
