@@ -93,6 +93,8 @@ static json_t *tunables(const struct dq_config *config)
     json_object_set_new(object, #name, json_integer(config->name));
 #define S(name, unit, standard, least, most, reason)                                               \
     json_object_set_new(object, "split." #name, json_integer(config->split_##name));
+#define C(name, unit, standard, least, most, reason)                                               \
+    json_object_set_new(object, "check." #name, json_integer(config->check_##name));
 #include "dqemu/tunables.inc"
 #undef X
     return object;

@@ -23,6 +23,7 @@
 #include <glib.h>
 #include <string.h>
 
+#include "dqemu/check.h"
 #include "dqemu/runtime.h"
 #include "dqemu/stats.h"
 #include "dqemu/uffd.h"
@@ -103,6 +104,7 @@ static uint32_t send_some_pages(int to, struct outgoing *o, const uint8_t *bytes
 {
     static uint8_t copy[DQ_MOST_PAGES * DQ_PAGE_SIZE];
     struct dq_msg_page m = o->m;
+    bool here = !bytes;
 
     m.count = (uint32_t)MIN(MIN(o->m.count, DQ_MOST_PAGES), most);
     if (!bytes) {
@@ -114,6 +116,7 @@ static uint32_t send_some_pages(int to, struct outgoing *o, const uint8_t *bytes
         }
     }
     dq_stat_add(pages_out, m.count);
+    dq_check_sending(to, &m, bytes, here);
     dq_node_emit(to, o->type, &m, sizeof(m), bytes, m.count);
     o->m.page += m.count;
     o->m.count -= m.count;

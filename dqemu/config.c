@@ -12,6 +12,8 @@ const struct dq_tunable dq_tunables[] = {
 #define X(name, unit, standard, least, most, reason) {#name, unit, standard, least, most, reason},
 #define S(name, unit, standard, least, most, reason)                                               \
     {"split." #name, unit, standard, least, most, reason},
+#define C(name, unit, standard, least, most, reason)                                               \
+    {"check." #name, unit, standard, least, most, reason},
 #include "dqemu/tunables.inc"
 #undef X
     {0},
@@ -49,6 +51,10 @@ static uint32_t *field(struct dq_config *cfg, const char *name)
 #define S(field, unit, standard, least, most, reason)                                              \
     if (strcmp(name, "split." #field) == 0) {                                                      \
         return &cfg->split_##field;                                                                \
+    }
+#define C(field, unit, standard, least, most, reason)                                              \
+    if (strcmp(name, "check." #field) == 0) {                                                      \
+        return &cfg->check_##field;                                                                \
     }
 #include "dqemu/tunables.inc"
 #undef X

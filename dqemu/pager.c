@@ -15,6 +15,7 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "dqemu/check.h"
 #include "dqemu/coherence.h"
 #include "dqemu/control.h"
 #include "dqemu/hot.h"
@@ -375,7 +376,12 @@ static int on_pages(int from, unsigned type, const void *body, size_t length)
     }
     m.count = 1;
     for (uint32_t i = 0; i < count && !err; i++, m.page++) {
-        err = on_page(from, type, &m, data ? data + (size_t)i * DQ_PAGE_SIZE : NULL, now);
+        const uint8_t *bytes = data ? data + (size_t)i * DQ_PAGE_SIZE : NULL;
+
+        if (bytes) {
+            dq_check_arrived(from, m.page, bytes);
+        }
+        err = on_page(from, type, &m, bytes, now);
     }
     dq_batch_grants();
     return err;
@@ -389,6 +395,8 @@ int dq_pager_message(int from, unsigned type, const void *body, size_t length)
         err = on_pages(from, type, body, length);
     } else if (type <= DQ_MSG_LISTED) {
         err = dq_range_message(from, type, body, length);
+    } else if (type == DQ_MSG_SUMS) {
+        err = dq_check_message(from, body, length);
     } else {
         err = dq_split_message(from, type, body);
     }
@@ -421,6 +429,7 @@ int dq_pager_start(const struct dq_config *cfg)
     dq_ask_start();
     dq_ahead_start(cfg);
     dq_rest_start(cfg);
+    dq_check_start(cfg);
     dq_node_watch(dq_pager.timer, on_timer);
     return dq_split_start(cfg);
 }

@@ -76,7 +76,7 @@ int dq_pager_start(const struct dq_config *cfg); /* before the loop runs. 0 or -
 int dq_pager_admit(const struct dq_config *cfg);
 void dq_pager_forked(void);
 
-/* GET_S to LISTED, and SPLIT_* in DQ_MESSAGES. 0; -EPROTO: no such message can come now. */
+/* GET_S to LISTED, SPLIT_* and SUMS in DQ_MESSAGES. 0; -EPROTO: no such message can come now. */
 int dq_pager_message(int from, unsigned type, const void *body, size_t length);
 
 /* A thread faults on the page. `protected`: it is present for reading. */

@@ -19,6 +19,7 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "dqemu/check.h"
 #include "dqemu/control.h"
 #include "dqemu/runtime.h"
 #include "dqemu/sharing.h"
@@ -661,6 +662,7 @@ static void mover_clear(void *ctx, uint64_t page, uint32_t count)
 {
     (void)ctx;
     forget_ahead(page, count);
+    dq_check_moved(dq_split_page_of(page << DQ_PAGE_BITS), page, count);
     dq_uffd_discard(dq_pager_host(page), count); /* held and absent: zeroes */
 }
 
@@ -679,6 +681,7 @@ static void mover_moved(void *ctx, struct dq_mover *mover)
 {
     (void)ctx;
     if (mover->what.op == DQ_SPLIT_OPEN) {
+        dq_check_moved(mover->what.page, mover->shadow, DQ_PAGE_SIZE >> mover->what.shift);
         rest_shadow(mover);
     }
     dq_splitter_moved(master.splitter, mover->what.page);

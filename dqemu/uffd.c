@@ -18,6 +18,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "dqemu/check.h"
 #include "dqemu/runtime.h"
 #include "proto/wire.h"
 
@@ -274,6 +275,18 @@ static _Noreturn void fail(const char *what, int error)
                  dq_node_self(), what, g_strerror(error));
 }
 
+/* For the check: the bytes of each page, NULL where it is absent. */
+static void show_check(uintptr_t at, size_t pages, void (*see)(uintptr_t at, const void *bytes))
+{
+    uint8_t bytes[DQ_PAGE_SIZE];
+
+    for (size_t i = 0; dq_check_is_on() && i < pages; i++, at += DQ_PAGE_SIZE) {
+        bool present = pread(uffd.mem, bytes, DQ_PAGE_SIZE, (off_t)at) == DQ_PAGE_SIZE;
+
+        see(at, present ? bytes : NULL);
+    }
+}
+
 void dq_uffd_wake(uintptr_t at, size_t pages)
 {
     struct uffdio_range r = {at, pages * DQ_PAGE_SIZE};
@@ -333,6 +346,10 @@ void dq_uffd_copy(uintptr_t at, const void *data, size_t pages, bool writable)
 {
     const uint8_t *from = data;
 
+    dq_check_let_go(at, pages);
+    for (size_t i = 0; !writable && dq_check_is_on() && i < pages; i++) {
+        dq_check_kept(at + i * DQ_PAGE_SIZE, from + i * DQ_PAGE_SIZE);
+    }
     while (pages) {
         size_t done;
 
@@ -388,6 +405,7 @@ static void zero_run(uintptr_t at, size_t pages)
 
 void dq_uffd_zero(uintptr_t at, size_t pages, bool writable, bool soon)
 {
+    dq_check_let_go(at, pages);
     if (writable && !soon) {
         zero_run(at, pages);
         return;
@@ -432,10 +450,13 @@ static void set_protection(uintptr_t at, size_t pages, uint64_t mode)
 void dq_uffd_protect(uintptr_t at, size_t pages)
 {
     set_protection(at, pages, UFFDIO_WRITEPROTECT_MODE_WP);
+    show_check(at, pages, dq_check_kept);
 }
 
 void dq_uffd_unprotect(uintptr_t at, size_t pages)
 {
+    show_check(at, pages, dq_check_seen);
+    dq_check_let_go(at, pages);
     set_protection(at, pages, 0);
 }
 
@@ -443,8 +464,11 @@ void dq_uffd_discard(uintptr_t at, size_t pages)
 {
     void *p = (void *)at;
     size_t length = pages * DQ_PAGE_SIZE;
-    int result = madvise(p, length, MADV_DONTNEED);
+    int result;
 
+    show_check(at, pages, dq_check_seen);
+    dq_check_let_go(at, pages);
+    result = madvise(p, length, MADV_DONTNEED);
     if (result < 0 && errno == EINVAL) {
         result = madvise(p, length, MADV_DONTNEED_LOCKED);
     }
@@ -484,6 +508,10 @@ size_t dq_uffd_take(uintptr_t at, size_t pages, const uint8_t **bytes)
         have += m.moved > 0 ? (size_t)m.moved : 0;
     } while (errno == EAGAIN); /* see copy() */
     *bytes = (const uint8_t *)place;
+    for (size_t i = 0; dq_check_is_on() && i < have; i += DQ_PAGE_SIZE) {
+        dq_check_seen(at + i, *bytes + i);
+        dq_check_let_go(at + i, 1);
+    }
     uffd.taken_used += have / DQ_PAGE_SIZE;
     return have / DQ_PAGE_SIZE;
 }
@@ -526,8 +554,13 @@ bool dq_uffd_read(uintptr_t at, void *to, size_t pages)
         }
         if (done == 0) {
             memset(into, 0, DQ_PAGE_SIZE);
+            dq_check_seen(at, NULL);
             done = 1;
             all = false;
+        } else if (dq_check_is_on()) {
+            for (size_t i = 0; i < done * DQ_PAGE_SIZE; i += DQ_PAGE_SIZE) {
+                dq_check_seen(at + i, into + i);
+            }
         }
         at += done * DQ_PAGE_SIZE;
         into += done * DQ_PAGE_SIZE;

@@ -18,7 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define DQ_PROTO_VERSION 5
+#define DQ_PROTO_VERSION 6
 #define DQ_PROTO_MAGIC 0x756d657164ull /* "dqemu" */
 
 #define DQ_PAGE_BITS 12
@@ -312,7 +312,9 @@ static_assert(sizeof(struct dq_msg_cpu) == 32, "dq_msg_cpu");
     X(TIME, dq_msg_time, 0, "the answer; also unasked, when the master's realtime was set")        \
     /* processor time */                                                                           \
     X(CPU_ASK, dq_msg_cpu_ask, 0, "master -> slave: how much has been used?")                      \
-    X(CPU, dq_msg_cpu, 0, "the answer")
+    X(CPU, dq_msg_cpu, 0, "the answer")                                                            \
+    /* the check of pages */                                                                       \
+    X(SUMS, dq_msg_page, DQ_ANY, "holder -> requester: 64 bits each of the pages that come next")
 
 enum dq_msg {
     DQ_MSG_NONE,

@@ -123,6 +123,7 @@ static const struct {
     {"TIME", "400000002e000000", 64},
     {"CPU_ASK", "100000002f000000", 16},
     {"CPU", "2000000030000000", 32},
+    {"SUMS", "1000000031000000", 16},
 };
 
 static void hex_of(char *to, const void *bytes, size_t length)
