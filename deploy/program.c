@@ -18,15 +18,15 @@
 #include "deploy/say.h"
 #include "dqemu/build_id.h"
 
-/* What dqemu can be built for (the top Makefile has the same names). */
+/* What dqemu can be built for. */
 static const struct isa {
     const char *name;
     uint16_t machine;
     uint8_t class, order;
 } isas[] = {
-    {"aarch64", EM_AARCH64, ELFCLASS64, ELFDATA2LSB}, {"arm", EM_ARM, ELFCLASS32, ELFDATA2LSB},
-    {"riscv64", EM_RISCV, ELFCLASS64, ELFDATA2LSB},   {"s390x", EM_S390, ELFCLASS64, ELFDATA2MSB},
-    {"x86_64", EM_X86_64, ELFCLASS64, ELFDATA2LSB},
+#define X(name, machine, class, order) {name, machine, class, order},
+#include "dqemu/isas.inc"
+#undef X
 };
 
 /* Names for the others, to tell the user what the file is; 0: any. The first that fits counts. */
