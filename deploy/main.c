@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "deploy/agent.h"
@@ -24,6 +26,7 @@
 #include "deploy/cluster.h"
 #include "deploy/say.h"
 #include "deploy/transport.h"
+#include "dqemu/handover.h"
 
 /* Standard descriptors that are closed would go to our files, and the guest would find those. */
 static void fill_standard_descriptors(void)
@@ -146,6 +149,28 @@ static int run_on_hosts(struct dq_cluster *run, struct dq_launch *launch,
     return status;
 }
 
+/*
+ * Started by the guest, for a program of its own: who waits for that shall see the signal that has
+ * ended it. The file with its memory has been written by then.
+ */
+static void end_like(const struct dq_cluster *run)
+{
+    const struct dq_member *master = &run->members[0];
+    const struct rlimit no_core = {0};
+    sigset_t set;
+
+    if (!g_getenv(DQ_HANDOVER_VARIABLE) || run->failed || !master->ended ||
+        !WIFSIGNALED(master->wait_status)) {
+        return;
+    }
+    setrlimit(RLIMIT_CORE, &no_core);
+    signal(WTERMSIG(master->wait_status), SIG_DFL);
+    sigemptyset(&set);
+    sigaddset(&set, WTERMSIG(master->wait_status));
+    sigprocmask(SIG_UNBLOCK, &set, NULL);
+    raise(WTERMSIG(master->wait_status));
+}
+
 int main(int argc, char **argv)
 {
     static struct dq_options options;
@@ -175,6 +200,7 @@ int main(int argc, char **argv)
         options.hosts.count > 0 ? run_on_hosts(&run, &launch, &options) : dq_cluster_run(&run);
     status = run.nodes > 0 ? report(&run, file, status) : status;
     dq_logs_close(run.failed);
+    end_like(&run);
     dq_cluster_free(&run);
     return status;
 }

@@ -116,6 +116,18 @@ static void set_word(json_t *object, const char *key, const char *word)
     json_object_set_new(object, key, json_string(word));
 }
 
+static json_t *words_of(char *const *words)
+{
+    json_t *list = json_array();
+
+    for (; words && *words; words++) {
+        char *valid = g_utf8_make_valid(*words, -1);
+        json_array_append_new(list, json_string(valid));
+        g_free(valid);
+    }
+    return list;
+}
+
 static void send_config(struct dq_member *m, const struct dq_launch *launch)
 {
     const struct dq_options *o = launch->options;
@@ -136,20 +148,11 @@ static void send_config(struct dq_member *m, const struct dq_launch *launch)
     if (o->config.processors[0].count) {
         json_object_set_new(config, "processors", processors(&o->config, o->nodes));
     }
+    if (m->node == 0 && o->children) {
+        json_object_set_new(config, "children", words_of(o->children));
+    }
     send_object(m, config);
     explicit_bzero(secret, sizeof(secret));
-}
-
-static json_t *words_of(char *const *words)
-{
-    json_t *list = json_array();
-
-    for (; words && *words; words++) {
-        char *valid = g_utf8_make_valid(*words, -1);
-        json_array_append_new(list, json_string(valid));
-        g_free(valid);
-    }
-    return list;
 }
 
 /* What the user asked for, and the emulator's own variables as they are here. */

@@ -14,6 +14,7 @@
 
 #include "deploy/help.h"
 #include "deploy/say.h"
+#include "dqemu/handover.h"
 
 #define LOOPBACK "127.0.0.1"
 
@@ -52,6 +53,9 @@ static const struct {
 struct parser {
     struct dq_options *out;
     GPtrArray *emulator, *emulator_slave, *exports;
+    GPtrArray
+        *children; /* options for the launchers of children; NULL: until those of the user come */
+    bool cluster_children;
     const char *addresses, *bind, *port_range;
     bool nodes_given, hosts_given, hosts_from_twin;
 };
@@ -250,6 +254,8 @@ static bool *flag_of(struct parser *p, enum option option)
         return &p->out->display_map;
     case OPTION_TAG_OUTPUT:
         return &p->out->tag_output;
+    case OPTION_CLUSTER_CHILDREN:
+        return &p->cluster_children;
     default:
         return NULL;
     }
@@ -305,12 +311,42 @@ static void read_argument(struct parser *p, enum option option, const char *name
     }
 }
 
+/* Does it hold for the programs that PROGRAM starts? Not what is done once, or can be had once. */
+static bool is_for_children(enum option option)
+{
+    switch (option) {
+    case OPTION_WDIR:
+    case OPTION_EXPORT:
+    case OPTION_CHECK:
+    case OPTION_DISPLAY_MAP:
+    case OPTION_STATS:
+    case OPTION_TIMEOUT:
+    case OPTION_PORT_RANGE:
+    case OPTION_NODE_BINARY: /* of one instruction set */
+        return false;
+    default:
+        return true;
+    }
+}
+
+static void keep_for_children(struct parser *p, enum option option, const char *text)
+{
+    if (!p->children || !is_for_children(option)) {
+        return;
+    }
+    char *value = option == OPTION_HOSTFILE ? g_canonicalize_filename(text, NULL) : g_strdup(text);
+    g_ptr_array_add(p->children, value ? g_strdup_printf("--%s=%s", table[option].word, value)
+                                       : g_strdup_printf("--%s", table[option].word));
+    g_free(value);
+}
+
 /* text NULL: a flag, or an optional value that was left out. name: as the user wrote it. */
 static void set_option(struct parser *p, enum option option, const char *name, const char *text)
 {
     const char **word = word_of(p, option);
     bool *flag = flag_of(p, option);
 
+    keep_for_children(p, option, text);
     if (word) {
         *word = text;
         return;
@@ -460,6 +496,9 @@ static void parse_words(struct parser *p, int argc, char **argv)
 
 static void parse_environment(struct parser *p)
 {
+    if (g_getenv(DQ_HANDOVER_VARIABLE)) {
+        return; /* the guest's environment, not the user's: what holds has been told in words */
+    }
     for (enum option o = 0; o < OPTION_COUNT; o++) {
         const char *value = table[o].env ? g_getenv(table[o].env) : NULL;
         if (!value) {
@@ -620,6 +659,8 @@ void dq_options_read(struct dq_options *options, int argc, char **argv)
 #include "deploy/options.inc"
 #undef X
     p.nodes_given = false;
+    p.children = g_ptr_array_new();
+    g_ptr_array_add(p.children, g_file_read_link("/proc/self/exe", NULL));
     parse_environment(&p);
     parse_words(&p, argc, argv);
     check_program(options);
@@ -633,6 +674,9 @@ void dq_options_read(struct dq_options *options, int argc, char **argv)
     options->emulator_slave = (char **)g_ptr_array_free(p.emulator_slave, FALSE);
     g_ptr_array_add(p.exports, NULL);
     options->exports = (char **)g_ptr_array_free(p.exports, FALSE);
+    g_ptr_array_add(p.children, NULL);
+    char **children = (char **)g_ptr_array_free(p.children, FALSE);
+    options->children = p.cluster_children ? children : NULL;
     make_absolute(&options->log_dir);
     if (options->wdir) {
         make_absolute(&options->stats_file);

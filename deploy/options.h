@@ -37,6 +37,7 @@ struct dq_options {
     char **emulator;         /* options of the emulator for node 0, NULL-terminated */
     char **emulator_slave;   /* the same for the others: without what only one may have */
     bool emulator_help;      /* one of them asks for a list ("-cpu help") */
+    char **children;         /* the command that runs what PROGRAM starts, or NULL */
     char **program;          /* PROGRAM and its arguments, NULL-terminated; or NULL */
 };
 

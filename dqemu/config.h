@@ -41,7 +41,8 @@ struct dq_config {
     enum dq_protect protect;        /* of the connections between nodes */
     enum dq_carrier transport;      /* what messages travel over */
     enum dq_placement placement;
-    int verbose;                                   /* 0: faults only */
+    int verbose;     /* 0: faults only */
+    char **children; /* the command that runs programs that the guest starts; NULL: one node does */
     struct dq_processors processors[DQ_MAX_NODES]; /* of each node; none: the machine's */
 #define X(name, unit, standard, least, most, reason)                                               \
     uint32_t name; /* tunables.inc has the reason */

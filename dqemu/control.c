@@ -211,6 +211,23 @@ static bool read_processors(const json_t *list, int nodes, struct dq_config *cfg
     return true;
 }
 
+/* Left out: NULL. They live as long as the process. */
+static bool read_words(const json_t *list, char ***out)
+{
+    const size_t count = json_array_size(list);
+    char **words = list ? g_new0(char *, count + 1) : NULL;
+
+    for (size_t i = 0; i < count; i++) {
+        words[i] = g_strdup(json_string_value(json_array_get(list, i)));
+        if (!words[i]) {
+            g_strfreev(words);
+            return false;
+        }
+    }
+    *out = words;
+    return !list || count > 0;
+}
+
 static bool read_config(const json_t *object, struct dq_config *cfg)
 {
     json_int_t node, nodes, port, verbose;
@@ -228,7 +245,8 @@ static bool read_config(const json_t *object, struct dq_config *cfg)
         !read_address(object, "bind", cfg->bind, sizeof(cfg->bind)) ||
         !read_transport(json_object_get(object, "transport"), cfg) ||
         !read_processors(json_object_get(object, "processors"), (int)nodes, cfg) ||
-        !read_tunables(json_object_get(object, "options"), cfg)) {
+        !read_tunables(json_object_get(object, "options"), cfg) ||
+        !read_words(json_object_get(object, "children"), &cfg->children)) {
         return false;
     }
     cfg->node = (int)node;

@@ -6,7 +6,9 @@
  *  launcher -> node  config    version, node, nodes, secret (hex), bind, port, placement,
  *                              protect, verbose, transport ("tcp", which it is if left out, or
  *                              "rdma"), options {tunable: value}, processors [[first, count]] of
- *                              each node (dqemu/processors.h; may be left out). The first line.
+ *                              each node (dqemu/processors.h; may be left out), children [word] (the command
+ *                              that runs programs which the guest starts; may be left out). The first
+ *                              line.
  *  node -> launcher  listening address, port                 (more than one node only, as
  *  launcher -> node  peers     peers [{node, address, port}]  all down to "go")
  *  node -> launcher  ready     the handshakes with all peers are done
