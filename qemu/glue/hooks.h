@@ -112,8 +112,16 @@ void dq_helper_unlock(void);
  * and dq_syscall_end() follows.
  */
 bool dq_syscall_begin(CPUArchState *env, int num, const abi_long arg[8], abi_long *ret);
-/* `arg`: the first. Returns the call's result. */
+/*
+ * `arg`: the first. Returns the call's result. Also with one node: a call without an implementation is
+ * remembered.
+ */
 abi_long dq_syscall_end(CPUArchState *env, int num, abi_long arg, abi_long ret);
+
+/* Of strace.c: the name of a system call, or NULL. */
+const char *dq_syscall_name(int num);
+/* print_syscall(): whose call it is: the thread's number, and with several nodes where it runs. */
+void dq_strace_thread(FILE *f, const TaskState *ts);
 
 /*
  * do_futex(): true: handled over all nodes, *ret is the result. False: the host's kernel

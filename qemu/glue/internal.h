@@ -118,6 +118,13 @@ static inline void dq_mask_unpack(sigset_t *set, uint64_t mask)
     memcpy(set, &mask, sizeof(mask));
 }
 
+/* ------------------------------------------------------------------ missing.c */
+
+/* A call of the guest was answered with ENOSYS. Any emulated thread. */
+void dq_missing_count(int num);
+/* Tell the launcher of those that have not been told yet. Any thread. */
+void dq_missing_tell(void);
+
 /* ------------------------------------------------------------------ state.c */
 
 /* Append the position-independent state of a thread. */

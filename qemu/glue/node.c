@@ -114,6 +114,7 @@ static void G_NORETURN slave_ends(void)
 {
     dq_node_ending();
     dq_clocks_ending();
+    dq_missing_tell();
     dq_control_stats();
     _exit(0);
 }
@@ -487,6 +488,7 @@ void dq_exit(void)
             dq_node_send(n, DQ_MSG_END, &m, sizeof(m));
         }
     }
+    dq_missing_tell();
     dq_report();
 }
 

@@ -15,6 +15,7 @@
 #include "bounce.h"
 #include "direct.h"
 #include "split.h"
+#include "strace.h"
 #include "transfer.h"
 
 int dq_slave_pid;
@@ -175,6 +176,15 @@ static bool is_futex(int num)
         ;
 }
 
+/* What nobody else shows of a call that is over. */
+static void trace(CPUArchState *env, int num, const abi_long arg[8], abi_long ret)
+{
+    if (unlikely(qemu_loglevel_mask(LOG_STRACE))) {
+        print_syscall(env, num, arg[0], arg[1], arg[2], arg[3], arg[4], arg[5]);
+        print_syscall_ret(env, num, ret, arg[0], arg[1], arg[2], arg[3], arg[4], arg[5]);
+    }
+}
+
 /* Answered here, without QEMU. */
 static bool is_known(struct dq_thread *t, int num, abi_long *ret)
 {
@@ -236,6 +246,7 @@ static abi_long delegate(CPUArchState *env, struct dq_thread *t, int num, const 
     if (dq_transfer_begin(env, num, arg, &transfer)) {
         r = dq_remote_call(&t->remote, DQ_MSG_SYSCALL, transfer.call, transfer.length, NULL, 0);
         value = dq_transfer_end(&transfer, &t->remote);
+        trace(env, num, arg, value); /* the proxy does not go through do_syscall() */
     } else {
         r = dq_remote_call(&t->remote, DQ_MSG_SYSCALL, &m, sizeof(m), state ? state->data : NULL,
                            state ? state->len : 0);
@@ -356,6 +367,7 @@ bool dq_syscall_begin(CPUArchState *env, int num, const abi_long arg[8], abi_lon
     if (!dq_on_slave()) {
         if (keep_ours(num, arg, ret) || syncs_nothing(num, arg, ret) ||
             dq_direct_call(env, num, arg, ret)) {
+            trace(env, num, arg, *ret);
             return true;
         }
         if (dq_map_call(num, arg[0])) {
@@ -376,6 +388,7 @@ bool dq_syscall_begin(CPUArchState *env, int num, const abi_long arg[8], abi_lon
         dq_thread_exit(env, arg[0]);
     }
     if (is_known(t, num, ret)) {
+        trace(env, num, arg, *ret);
         dq_stat_add(syscalls_local, 1);
         return true;
     }
@@ -399,8 +412,20 @@ bool dq_syscall_begin(CPUArchState *env, int num, const abi_long arg[8], abi_lon
     return true;
 }
 
+void dq_strace_thread(FILE *f, const TaskState *ts)
+{
+    if (dq_config.nodes == 1) {
+        fprintf(f, "%d ", ts->ts_tid);
+    } else {
+        fprintf(f, "%d@%d ", ts->ts_tid, ts->dq ? ts->dq->node : 0);
+    }
+}
+
 abi_long dq_syscall_end(CPUArchState *env, int num, abi_long arg, abi_long ret)
 {
+    if (ret == -TARGET_ENOSYS) {
+        dq_missing_count(num);
+    }
     if (dq_config.nodes == 1) {
         return ret;
     }
