@@ -14,6 +14,7 @@
 #define DQEMU_HOOKS_H
 
 #include "clock.h"
+#include "exec.h"
 
 /* ------------------------------------------------------------------ start and end */
 

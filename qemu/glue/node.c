@@ -331,6 +331,7 @@ void dq_main_args(int *argc, char **argv)
         puts(dq_build_id);
         exit(0);
     }
+    dq_exec_init(argv);
     fd = take_control_option(argc, argv);
     if (fd < 0) {
         return;
