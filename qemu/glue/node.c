@@ -13,6 +13,7 @@
 #include "exec/translation-block.h"
 #include "tcg/startup.h"
 #include "user-mmap.h"
+#include "qemu/plugin.h"
 #include "qemu/rcu.h"
 #include "dqemu/build_id.h"
 #include "dqemu/clocks.h"
@@ -116,6 +117,7 @@ static void G_NORETURN slave_ends(void)
     dq_clocks_ending();
     dq_missing_tell();
     dq_control_stats();
+    qemu_plugin_atexit_cb(); /* what plugins have counted here; they say it in the log */
     _exit(0);
 }
 
