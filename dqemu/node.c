@@ -27,6 +27,7 @@
 #include "dqemu/build_id.h"
 #include "dqemu/clocks.h"
 #include "dqemu/control.h"
+#include "dqemu/cpu_time.h"
 #include "dqemu/gate.h"
 #include "dqemu/hot.h"
 #include "dqemu/jobs.h"
@@ -58,6 +59,8 @@ static struct {
     uint64_t seen;    /* `events` at that time */
 } node = {.count = 1, .wake = -1};
 
+static uint64_t news; /* atomic: dq_node_news() */
+
 static struct dq_jobs posted = DQ_JOBS_INIT(posted);
 
 /* ---- what the others may know ---- */
@@ -83,6 +86,11 @@ uint64_t dq_node_now(void)
 
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+uint64_t dq_node_news(void)
+{
+    return __atomic_load_n(&news, __ATOMIC_SEQ_CST);
 }
 
 void dq_node_set_timer(int fd, uint64_t when)
@@ -303,9 +311,38 @@ static bool is_about_splitting(unsigned type)
     return type >= DQ_MSG_SPLIT_ASK && type <= DQ_MSG_SPLIT_DONE;
 }
 
+static bool is_about_cpu_time(unsigned type)
+{
+    return type == DQ_MSG_CPU_ASK || type == DQ_MSG_CPU;
+}
+
+/* Not so what asks for pages, or takes them away; and what no thread sees but those that read clocks. */
+static bool brings_news(unsigned type)
+{
+    switch (type) {
+    case DQ_MSG_GET_S:
+    case DQ_MSG_GET_X:
+    case DQ_MSG_DONE:
+    case DQ_MSG_FETCH_S:
+    case DQ_MSG_FETCH_X:
+    case DQ_MSG_FETCH_M:
+    case DQ_MSG_INV:
+    case DQ_MSG_TIME_ASK:
+    case DQ_MSG_TIME:
+    case DQ_MSG_CPU_ASK:
+    case DQ_MSG_CPU:
+        return false;
+    default:
+        return true;
+    }
+}
+
 /* A message of the runtime's own. -EPROTO: it cannot come now. */
 static int take_message(int from, unsigned type, const void *body, size_t length)
 {
+    if (is_about_cpu_time(type)) {
+        return dq_cpu_time_message(from, type, body);
+    }
     if (type == DQ_MSG_TIME_ASK || type == DQ_MSG_TIME) {
         return dq_clocks_message(from, type, body);
     }
@@ -315,13 +352,16 @@ static int take_message(int from, unsigned type, const void *body, size_t length
 static bool is_for_runtime(unsigned type)
 {
     return type <= DQ_MSG_LISTED || is_about_splitting(type) || type == DQ_MSG_TIME_ASK ||
-           type == DQ_MSG_TIME || type == DQ_MSG_SUMS;
+           type == DQ_MSG_TIME || type == DQ_MSG_SUMS || is_about_cpu_time(type);
 }
 
 static void on_message(void *ctx, int from, unsigned type, const void *body, size_t length)
 {
     (void)ctx;
     node.events++;
+    if (from != node.self && brings_news(type)) {
+        __atomic_add_fetch(&news, 1, __ATOMIC_SEQ_CST);
+    }
     count_traffic();
     if (!is_for_runtime(type)) {
         node.ops->message(node.ctx, from, type, body, length);
@@ -759,6 +799,7 @@ void dq_node_forked(void)
     dq_worker_forked();
     dq_pager_forked();
     dq_clocks_forked();
+    dq_cpu_time_forked();
     dq_code_forked();
     dq_stats_reset();
     dq_hot_reset();

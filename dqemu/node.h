@@ -60,6 +60,13 @@ void dq_node_work(void (*fn)(void *arg), void *arg);
 uint64_t dq_node_now(void);
 
 /*
+ * How often something has come from another node by which threads here may know what was done there:
+ * pages, results, signals, wakes. While it stays the same they know of nothing new. It is counted before
+ * a thread can see it. Any thread.
+ */
+uint64_t dq_node_news(void);
+
+/*
  * An orderly end is under way (END sent or received, or the guest's image is about to be
  * replaced): peers that vanish from now on are no fault. Call it before dq_control_stats():
  * it also brings the transport's counters up to date. On a slave a vanished master ends the

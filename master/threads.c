@@ -24,6 +24,7 @@ static struct {
 } place = {.nodes = 1};
 
 static GHashTable *proxies; /* tid -> struct dq_proxy, not owned */
+static GHashTable *carried; /* tid -> int64_t, of threads that came back; NULL: none has */
 
 void dq_place_init(int nodes, enum dq_placement placement, const int *processors)
 {
@@ -112,18 +113,67 @@ void dq_proxy_open(struct dq_proxy *p, uint32_t tid, int node)
     pthread_mutex_unlock(&lock);
 }
 
-void dq_proxy_close(struct dq_proxy *p)
+/* Under the lock. */
+static void take_out(struct dq_proxy *p)
 {
-    pthread_mutex_lock(&lock);
     if (proxies) {
         g_hash_table_remove(proxies, GUINT_TO_POINTER(p->tid));
     }
-    pthread_mutex_unlock(&lock);
+}
+
+static void drop_mail(struct dq_proxy *p)
+{
     while (p->first) {
         struct dq_mail *m = p->first;
         p->first = m->next;
         g_free(m);
     }
+}
+
+void dq_proxy_close(struct dq_proxy *p)
+{
+    pthread_mutex_lock(&lock);
+    take_out(p);
+    pthread_mutex_unlock(&lock);
+    drop_mail(p);
+}
+
+void dq_proxy_moved(struct dq_proxy *p, int64_t ns)
+{
+    pthread_mutex_lock(&lock);
+    if (!carried) {
+        carried = g_hash_table_new_full(NULL, NULL, NULL, g_free);
+    }
+    g_hash_table_insert(carried, GUINT_TO_POINTER(p->tid), g_memdup2(&ns, sizeof(ns)));
+    take_out(p);
+    pthread_mutex_unlock(&lock);
+    drop_mail(p);
+}
+
+void dq_thread_ends(uint32_t tid)
+{
+    pthread_mutex_lock(&lock);
+    if (carried) {
+        g_hash_table_remove(carried, GUINT_TO_POINTER(tid));
+    }
+    pthread_mutex_unlock(&lock);
+}
+
+int dq_thread_clock(uint32_t tid, int64_t *ns)
+{
+    const struct dq_proxy *p;
+    const int64_t *before = NULL;
+    int node;
+
+    pthread_mutex_lock(&lock);
+    p = proxies ? g_hash_table_lookup(proxies, GUINT_TO_POINTER(tid)) : NULL;
+    node = p ? p->node : 0;
+    if (carried) {
+        before = g_hash_table_lookup(carried, GUINT_TO_POINTER(tid));
+    }
+    *ns = before ? *before : 0;
+    pthread_mutex_unlock(&lock);
+    return node;
 }
 
 struct dq_mail *dq_proxy_take(struct dq_proxy *p)
@@ -175,5 +225,6 @@ void dq_threads_forked(void)
 {
     pthread_mutex_init(&lock, NULL);
     proxies = NULL;
+    carried = NULL;
     place.nodes = 1;
 }

@@ -64,6 +64,21 @@ struct dq_mail *dq_proxy_take(struct dq_proxy *p);
  */
 int dq_proxy_message(int from, unsigned type, const void *body, size_t length);
 
+/* ------------------------------------------------------------ processor time */
+
+/*
+ * A thread that comes to the master: it is a thread of this process from now on, not the proxy's, which
+ * is closed. Its clock goes on where it was on the slave: `carried` ns before what the kernel says here.
+ */
+void dq_proxy_moved(struct dq_proxy *p, int64_t carried);
+/* Thread `tid` of this process ends. */
+void dq_thread_ends(uint32_t tid);
+/*
+ * Where the clock of the guest's thread is kept: the node where it runs; for this one: *carried is to be
+ * added to what the kernel says. Any thread, the loop too.
+ */
+int dq_thread_clock(uint32_t tid, int64_t *carried);
+
 /* In a forked child: none of the threads exists here. */
 void dq_threads_forked(void);
 

@@ -228,7 +228,7 @@ struct dq_msg_time {
 };
 static_assert(sizeof(struct dq_msg_time) == 64, "dq_msg_time");
 
-/* Processor time that a node, or one of its threads, has used. */
+/* Processor time that a node, or one of its threads, has used: see dqemu/cpu_time.h. */
 struct dq_msg_cpu_ask {
     uint64_t cookie; /* the answer's */
     uint32_t tid;    /* the guest's; 0: all threads */
@@ -311,7 +311,7 @@ static_assert(sizeof(struct dq_msg_cpu) == 32, "dq_msg_cpu");
     X(TIME_ASK, dq_msg_time_ask, 0, "slave -> master: what time is it?")                           \
     X(TIME, dq_msg_time, 0, "the answer; also unasked, when the master's realtime was set")        \
     /* processor time */                                                                           \
-    X(CPU_ASK, dq_msg_cpu_ask, 0, "master -> slave: how much has been used?")                      \
+    X(CPU_ASK, dq_msg_cpu_ask, 0, "any node -> any other: how much has been used there?")          \
     X(CPU, dq_msg_cpu, 0, "the answer")                                                            \
     /* the check of pages */                                                                       \
     X(SUMS, dq_msg_page, DQ_ANY, "holder -> requester: 64 bits each of the pages that come next")

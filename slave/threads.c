@@ -89,14 +89,16 @@ uint64_t dq_remote_cpu_ns(uint32_t tid)
 {
     const struct dq_remote *r;
     struct timespec t = {0};
+    bool here;
 
     pthread_mutex_lock(&lock); /* it does not end meanwhile */
     r = g_hash_table_lookup(threads, GUINT_TO_POINTER(tid));
+    here = r;
     if (r && r->host_tid) {
         clock_gettime(cpu_clock_of(r->host_tid), &t);
     }
     pthread_mutex_unlock(&lock);
-    return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+    return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec + here;
 }
 
 static int result_arrived(struct dq_remote *r, const void *body, size_t length)

@@ -46,7 +46,7 @@ const struct dq_msg_result *dq_remote_call(struct dq_remote *r, unsigned type, c
 /* True once after each KICK (several may count as one). The thread itself. */
 bool dq_remote_was_kicked(struct dq_remote *r);
 
-/* The processor time that the thread has used here, in ns; 0 if it does not run here. */
+/* The processor time that the thread has used here, in ns and at least 1; 0 if it does not run here. */
 uint64_t dq_remote_cpu_ns(uint32_t tid);
 
 /* RESULT and KICK, on the loop. -EPROTO: no such thread, or it awaits nothing. */

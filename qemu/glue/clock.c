@@ -13,7 +13,8 @@
 #include "qemu/timer.h"
 #include "system/cpu-timers.h"
 #include "dqemu/clocks.h"
-#include "master/cpu_time.h"
+#include "dqemu/cpu_time.h"
+#include "master/cpu_timers.h"
 #include "clock.h"
 
 /* Counters count nanoseconds. Set once, before the guest runs, and kept in forked children. */
@@ -30,17 +31,7 @@ static struct timespec timespec_of(int64_t ns)
 
 /* ---------------------------------------------------------------- processor time */
 
-/* Threads run, or have run, on other nodes, which only the master asks. */
-static bool is_used_elsewhere(void)
-{
-    return dq_config.nodes > 1 && dq_engaged && !dq_on_slave();
-}
-
-/*
- * Does this clock count the processor time of the whole program (*tid = 0), or of one of its
- * threads? A number below zero is that of a process or thread, as clock_getcpuclockid(3) makes it.
- */
-static bool is_cpu_clock(clockid_t clock, uint32_t *tid)
+bool dq_is_cpu_clock(clockid_t clock, uint32_t *tid)
 {
     const unsigned kind = clock & 7, process = 2, thread = 6;
     int id = ~(clock >> 3);
@@ -49,14 +40,12 @@ static bool is_cpu_clock(clockid_t clock, uint32_t *tid)
     if (clock == CLOCK_PROCESS_CPUTIME_ID) {
         return true;
     }
-    if (clock >= 0 || (kind != process && kind != thread)) {
-        return false;
-    }
-    if (kind == thread) {
-        *tid = id ? id : get_task_state(thread_cpu)->ts_tid;
+    if (clock == CLOCK_THREAD_CPUTIME_ID || (clock < 0 && kind == thread)) {
+        *tid = clock < 0 && id ? id : get_task_state(thread_cpu)->ts_tid;
         return true;
     }
-    return id == 0 || id == getpid();
+    return clock < 0 && kind == process &&
+           (id == 0 || id == (dq_on_slave() ? dq_slave_pid : getpid()));
 }
 
 static int64_t ns_of(const struct timespec *t)
@@ -71,16 +60,51 @@ static void add_us(struct timeval *t, uint64_t us)
     t->tv_usec = us % 1000000;
 }
 
+/*
+ * Of the whole program, anywhere; of threads, on the master, which knows where each one is. A slave
+ * has only those that it runs.
+ */
+static int read_cpu_clock(clockid_t clock, uint32_t tid, struct timespec *t)
+{
+    uint64_t ns;
+
+    if (tid == 0) {
+        ns = dq_cpu_time_process();
+    } else if (dq_on_slave()) {
+        return clock_gettime(CLOCK_THREAD_CPUTIME_ID, t);
+    } else if (clock_gettime(clock, t)) {
+        return -1; /* there is none */
+    } else if (dq_cpu_thread_now(tid, &ns)) {
+        errno = EINVAL;
+        return -1;
+    }
+    *t = timespec_of(ns);
+    return 0;
+}
+
+/* What the kernel cannot know of a thread that is, or was, elsewhere is added as time of the program. */
+static void see_thread(struct rusage *r)
+{
+    uint64_t ns, us = (r->ru_utime.tv_sec + r->ru_stime.tv_sec) * 1000000ull + r->ru_utime.tv_usec +
+                      r->ru_stime.tv_usec;
+
+    if (dq_cpu_thread_now(get_task_state(thread_cpu)->ts_tid, &ns) == 0 && ns / 1000 > us) {
+        add_us(&r->ru_utime, ns / 1000 - us);
+    }
+}
+
 int dq_getrusage(int who, struct rusage *r)
 {
     int ret = getrusage(who, r);
 
-    if (ret == 0 && who == RUSAGE_SELF && is_used_elsewhere()) {
+    if (ret == 0 && who == RUSAGE_SELF && !dq_on_slave()) {
         struct dq_cpu_time more;
 
-        dq_cpu_time_elsewhere(0, &more);
+        dq_cpu_time_elsewhere(0, -1, &more);
         add_us(&r->ru_utime, more.user_us);
         add_us(&r->ru_stime, more.system_us);
+    } else if (ret == 0 && who == RUSAGE_THREAD && dq_config.nodes > 1 && !dq_on_slave()) {
+        see_thread(r);
     }
     return ret;
 }
@@ -89,11 +113,11 @@ clock_t dq_times(struct tms *t)
 {
     clock_t ret = times(t);
 
-    if (is_used_elsewhere()) {
+    if (dq_config.nodes > 1) {
         uint64_t us_a_tick = 1000000 / sysconf(_SC_CLK_TCK);
         struct dq_cpu_time more;
 
-        dq_cpu_time_elsewhere(0, &more);
+        dq_cpu_time_elsewhere(0, -1, &more);
         t->tms_utime += more.user_us / us_a_tick;
         t->tms_stime += more.system_us / us_a_tick;
     }
@@ -104,7 +128,6 @@ clock_t dq_times(struct tms *t)
 
 int dq_clock_gettime(clockid_t clock, struct timespec *t)
 {
-    struct dq_cpu_time more;
     uint32_t tid;
     int64_t ns;
 
@@ -112,14 +135,10 @@ int dq_clock_gettime(clockid_t clock, struct timespec *t)
         *t = timespec_of(ns);
         return 0;
     }
-    if (clock_gettime(clock, t)) {
-        return -1;
+    if (dq_config.nodes > 1 && dq_is_cpu_clock(clock, &tid)) {
+        return read_cpu_clock(clock, tid, t);
     }
-    if (is_used_elsewhere() && is_cpu_clock(clock, &tid)) {
-        dq_cpu_time_elsewhere(tid, &more);
-        *t = timespec_of(ns_of(t) + more.ns);
-    }
-    return 0;
+    return clock_gettime(clock, t);
 }
 
 int dq_gettimeofday(struct timeval *t, struct timezone *zone)

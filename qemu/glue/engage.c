@@ -18,7 +18,9 @@
 #include "exec/tb-flush.h"
 #include "exec/translation-block.h"
 #include "user-mmap.h"
+#include "dqemu/cpu_time.h"
 #include "dqemu/runtime.h"
+#include "master/cpu_timers.h"
 #include "master/map.h"
 #include "source.h"
 #include "split.h"
@@ -463,6 +465,8 @@ static void engage_locked(void)
     tell_map();
     dq_map_wait();
     dq_futex_engage(); /* sets dq_engaged */
+    dq_cpu_time_begin(NULL);
+    dq_cpu_limit_changed(); /* all nodes count for it */
 }
 
 void dq_engage(void)

@@ -70,6 +70,12 @@ void dq_cpu_free(CPUState *cpu);
  */
 bool dq_cpu_shares_tables(CPUState *parent);
 
+/*
+ * host_to_target_siginfo_noswap(): what the guest is to see of a signal that a timer of processor time, or
+ * the limit, has sent: *info, perhaps in *ours. Returns its si_code. Async-signal-safe.
+ */
+int dq_timer_signal(const siginfo_t **info, siginfo_t *ours);
+
 /* fork_start(), in the exclusive section and before the locks: gather all memory here. */
 void dq_fork_start(void);
 /* fork_end(): in the child this process becomes a plain emulator. */

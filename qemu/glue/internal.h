@@ -31,6 +31,11 @@
  */
 #define DQ_PAGE_FOREIGN 0x10000
 
+/* What comes first in a MOVE, before the thread's state. */
+struct dq_moved {
+    uint64_t used_ns; /* the thread's clock */
+};
+
 /* How a frame of a signal travels from the proxy to where the thread runs. */
 struct dq_frame_of_signal {
     int sig;
@@ -205,6 +210,12 @@ void dq_slave_mask(void);
 void dq_clock_open(void); /* once, before threads; with several nodes */
 void dq_clock_in_child(void);
 
+/*
+ * Does this clock count the processor time of the whole program (*tid = 0), or of one of its threads? A
+ * number below zero is that of a process or thread, as clock_getcpuclockid(3) makes it.
+ */
+bool dq_is_cpu_clock(clockid_t clock, uint32_t *tid);
+
 /* A thread that is about to sleep on a word while it is 0, until a time by the guest's clock. */
 struct dq_sleeper {
     bool followed; /* the clock is another machine's: *until is by CLOCK_MONOTONIC */
@@ -218,6 +229,14 @@ struct dq_sleeper {
 bool dq_clock_sleep_begin(struct dq_sleeper *s, uint32_t *word, bool realtime,
                           const struct timespec *at, struct timespec *until);
 void dq_clock_sleep_end(struct dq_sleeper *s);
+
+/* ------------------------------------------------------------------ cpu_timers.c */
+
+void dq_timers_open(void); /* on the master, before the guest runs */
+void dq_timers_in_child(void);
+/* execve() is about to be called: the host's kernel takes over; it has failed: it does not. */
+void dq_timers_exec(void);
+void dq_timers_exec_failed(void);
 
 /* ------------------------------------------------------------------ futex.c */
 

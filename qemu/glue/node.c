@@ -17,12 +17,11 @@
 #include "qemu/rcu.h"
 #include "dqemu/build_id.h"
 #include "dqemu/clocks.h"
+#include "dqemu/cpu_time.h"
 #include "dqemu/futex.h"
 #include "dqemu/processors.h"
-#include "master/cpu_time.h"
 #include "master/futex.h"
 #include "master/map.h"
-#include "slave/cpu_time.h"
 #include "bounce.h"
 #include "processors.h"
 #include "source.h"
@@ -138,9 +137,6 @@ static int message_for_slave(int from, unsigned type, const void *body, size_t l
     case DQ_MSG_RESULT:
     case DQ_MSG_KICK:
         return dq_remote_message(type, body, length);
-    case DQ_MSG_CPU_ASK:
-        dq_cpu_time_asked(body);
-        return 0;
     case DQ_MSG_END:
         slave_ends();
     default:
@@ -153,8 +149,6 @@ static int message_for_master(int from, unsigned type, const void *body, size_t 
     switch (type) {
     case DQ_MSG_MAPPED:
         return dq_map_message(body);
-    case DQ_MSG_CPU:
-        return dq_cpu_time_message(body);
     case DQ_MSG_SYSCALL:
     case DQ_MSG_TAKE:
     case DQ_MSG_EXIT:
@@ -365,6 +359,7 @@ void dq_main_args(int *argc, char **argv)
     if (dq_on_slave()) {
         slave_be_quiet();
     } else {
+        dq_timers_open();
         dq_engage_prepare();
         dq_source_prepare();
     }
@@ -458,7 +453,7 @@ void dq_main_slave(CPUArchState *env, const char *rtsig_map)
         _exit(125); /* reported */
     }
     qatomic_set(&dq_engaged, true);
-    dq_cpu_time_begin();
+    dq_cpu_time_begin(dq_remote_cpu_ns);
     set_slave_ready();
     dq_awake_end();
     /* loop, worker and guest threads do the rest */
@@ -541,6 +536,7 @@ void dq_fork_end(bool child)
     dq_node_forked();
     dq_futex_in_child();
     dq_clock_in_child();
+    dq_timers_in_child();
     dq_threads_forked();
     dq_cpus_forked();
     dq_map_forked();

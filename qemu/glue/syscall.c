@@ -11,6 +11,7 @@
 #include <sys/prctl.h>
 #include "fd-trans.h"
 #include "dqemu/clocks.h"
+#include "master/cpu_timers.h"
 #include "master/map.h"
 #include "bounce.h"
 #include "direct.h"
@@ -25,11 +26,15 @@ int dq_slave_pid;
 /* A clockid_t is an int: the ones of processes and threads are negative, and QEMU takes them so. */
 static bool clock_is_local(int clock)
 {
-    if (dq_clocks_differ()) { /* the others are those of the master's kernel */
-        return dq_clocks_know(clock) || clock == CLOCK_THREAD_CPUTIME_ID;
+    uint32_t tid;
+
+    if (dq_is_cpu_clock(clock, &tid)) { /* the master knows where other threads are */
+        return tid == 0 || tid == get_task_state(thread_cpu)->ts_tid;
     }
-    /* the process's processor time is used on many nodes: the master asks them */
-    return clock >= 0 && clock != CLOCK_PROCESS_CPUTIME_ID;
+    if (dq_clocks_differ()) { /* the others are those of the master's kernel */
+        return dq_clocks_know(clock);
+    }
+    return clock >= 0;
 }
 
 static bool advice_is_local(abi_long advice)
@@ -354,6 +359,21 @@ static bool syncs_nothing(int num, const abi_long arg[8], abi_long *ret)
     return true;
 }
 
+static bool sets_limit(int num)
+{
+    switch (num) {
+#ifdef TARGET_NR_setrlimit
+    case TARGET_NR_setrlimit:
+#endif
+#ifdef TARGET_NR_prlimit64
+    case TARGET_NR_prlimit64:
+#endif
+        return true;
+    default:
+        return false;
+    }
+}
+
 /* ---------------------------------------------------------------- on every node */
 
 bool dq_syscall_begin(CPUArchState *env, int num, const abi_long arg[8], abi_long *ret)
@@ -379,6 +399,7 @@ bool dq_syscall_begin(CPUArchState *env, int num, const abi_long arg[8], abi_lon
             dq_thread_gone(env);
         } else if (num == TARGET_NR_execve || num == TARGET_NR_execveat) {
             dq_report(); /* if it succeeds, nobody will be left to tell */
+            dq_timers_exec();
         }
         dq_bounce_begin(num);
         dq_awake_end(); /* it may sleep in there */
@@ -445,6 +466,10 @@ abi_long dq_syscall_end(CPUArchState *env, int num, abi_long arg, abi_long ret)
     } else if (dq_map_call(num, arg)) {
         dq_split_include();
         dq_map_end();
+    } else if (num == TARGET_NR_execve || num == TARGET_NR_execveat) {
+        dq_timers_exec_failed();
+    } else if (sets_limit(num)) {
+        dq_cpu_limit_changed();
     }
     return ret;
 }

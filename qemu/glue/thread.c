@@ -24,6 +24,7 @@
 #include "user/guest-base.h"
 #include "user/safe-syscall.h"
 #include "qemu/lockable.h"
+#include "qemu/timer.h"
 #include "qemu/rcu.h"
 #include "tcg/startup.h"
 #include "exec/tb-flush.h"
@@ -243,6 +244,7 @@ void dq_thread_gone(CPUArchState *env)
     struct dq_thread *t = ts->dq;
 
     dq_place_gone(t->node);
+    dq_thread_ends(ts->ts_tid);
     if (t->frames) {
         g_array_free(t->frames, true);
     }
@@ -305,15 +307,25 @@ static void G_NORETURN serve_exit(CPUArchState *env, struct dq_thread *t, struct
     }
 }
 
+/* What the kernel counts for the calling thread. */
+static uint64_t own_ns(void)
+{
+    struct timespec t = {0};
+
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return t.tv_sec * NANOSECONDS_PER_SECOND + t.tv_nsec;
+}
+
 static void G_NORETURN serve_move(CPUArchState *env, struct dq_thread *t, struct dq_mail *m)
 {
-    const size_t head = sizeof(struct dq_msg_thread);
+    const struct dq_moved *moved = (const void *)(m->body + sizeof(struct dq_msg_thread));
+    const size_t head = sizeof(struct dq_msg_thread) + sizeof(*moved);
 
-    if (dq_state_unpack(env, m->body + head, m->length - head)) {
+    if (m->length < head || dq_state_unpack(env, m->body + head, m->length - head)) {
         bad_message(t, m->type);
     }
+    dq_proxy_moved(&t->proxy, (int64_t)(moved->used_ns - own_ns()));
     g_free(m);
-    dq_proxy_close(&t->proxy);
     dq_place_moved(t->node, 0);
     t->node = 0;
     t->is_proxy = false;
@@ -527,8 +539,12 @@ void dq_thread_move(CPUArchState *env)
     struct dq_thread *t = dq_this_thread();
     struct dq_msg_thread m = {.tid = t->remote.tid};
     GByteArray *state = g_byte_array_new();
+    struct dq_moved moved;
 
+    g_byte_array_set_size(state, sizeof(moved));
     dq_state_pack(env, state);
+    moved.used_ns = own_ns();
+    memcpy(state->data, &moved, sizeof(moved));
     dq_remote_close(&t->remote);
     dq_stat_add(migrations, 1);
     dq_node_send2(0, DQ_MSG_MOVE, &m, sizeof(m), state->data, state->len);
