@@ -525,6 +525,23 @@ static void hurry(void)
     syscall(SYS_sched_setattr, 0, &wish, 0);
 }
 
+static void outrun(void *arg)
+{
+    struct sched_param p = {0};
+    int above = MIN(GPOINTER_TO_INT(arg) + 1, sched_get_priority_max(SCHED_FIFO));
+
+    if (sched_getscheduler(0) == (SCHED_FIFO | SCHED_RESET_ON_FORK) && sched_getparam(0, &p) == 0 &&
+        p.sched_priority < above) {
+        p.sched_priority = above;
+        sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &p);
+    }
+}
+
+void dq_node_outrun(int priority)
+{
+    dq_node_post(outrun, GINT_TO_POINTER(priority));
+}
+
 /*
  * Waiting awake, as in spin.h, while threads of this node wait for pages: the answers come soon.
  * Only where it has been found to pay (dq_ask_awake_pays()), and where all other threads have

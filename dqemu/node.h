@@ -67,6 +67,12 @@ uint64_t dq_node_now(void);
 uint64_t dq_node_news(void);
 
 /*
+ * Guest threads have this real-time priority: the loop, if it has one itself, must still preempt them.
+ * Any thread, never blocks.
+ */
+void dq_node_outrun(int priority);
+
+/*
  * An orderly end is under way (END sent or received, or the guest's image is about to be
  * replaced): peers that vanish from now on are no fault. Call it before dq_control_stats():
  * it also brings the transport's counters up to date. On a slave a vanished master ends the

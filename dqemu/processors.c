@@ -58,6 +58,22 @@ uint64_t dq_processors_nodes(const struct dq_config *cfg, const unsigned long *m
     return nodes;
 }
 
+bool dq_processors_of_node(const struct dq_config *cfg, int node, const unsigned long *mask,
+                           size_t words, unsigned long *own, size_t own_words)
+{
+    const struct dq_processors *p = &cfg->processors[node];
+    bool any = false;
+
+    memset(own, 0, own_words * sizeof(*own));
+    for (unsigned k = 0; k < p->count && k < own_words * BITS; k++) {
+        if (has(mask, words, p->first + k)) {
+            own[k / BITS] |= 1ul << (k % BITS);
+            any = true;
+        }
+    }
+    return any;
+}
+
 void dq_processors_shares(const struct dq_config *cfg, int share[DQ_MAX_NODES])
 {
     for (int n = 0; n < cfg->nodes; n++) {

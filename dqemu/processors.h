@@ -31,6 +31,13 @@ bool dq_processors_filter(const struct dq_config *cfg, const unsigned long *mask
 uint64_t dq_processors_nodes(const struct dq_config *cfg, const unsigned long *mask);
 
 /*
+ * Which of a node's own processors are in the mask (of `words` words): bit k of `own` words is the k-th
+ * of those that its processes may use. False: none.
+ */
+bool dq_processors_of_node(const struct dq_config *cfg, int node, const unsigned long *mask,
+                           size_t words, unsigned long *own, size_t own_words);
+
+/*
  * The share of each node in the processors of its host, which several nodes may have in common: how
  * many threads it takes at once, at least 1.
  */

@@ -176,6 +176,26 @@ int dq_thread_clock(uint32_t tid, int64_t *ns)
     return node;
 }
 
+struct dq_where *dq_proxies_list(unsigned *count)
+{
+    struct dq_where *list;
+    GHashTableIter i;
+    gpointer value;
+
+    *count = 0;
+    pthread_mutex_lock(&lock);
+    list = g_new(struct dq_where, proxies ? g_hash_table_size(proxies) : 0);
+    if (proxies) {
+        g_hash_table_iter_init(&i, proxies);
+        while (g_hash_table_iter_next(&i, NULL, &value)) {
+            const struct dq_proxy *p = value;
+            list[(*count)++] = (struct dq_where){p->tid, p->node};
+        }
+    }
+    pthread_mutex_unlock(&lock);
+    return list;
+}
+
 struct dq_mail *dq_proxy_take(struct dq_proxy *p)
 {
     struct dq_mail *m;

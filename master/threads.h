@@ -64,6 +64,13 @@ struct dq_mail *dq_proxy_take(struct dq_proxy *p);
  */
 int dq_proxy_message(int from, unsigned type, const void *body, size_t length);
 
+struct dq_where {
+    uint32_t tid;
+    int node;
+};
+/* The threads that have proxies, and where they run: the caller's to g_free(). Any thread. */
+struct dq_where *dq_proxies_list(unsigned *count);
+
 /* ------------------------------------------------------------ processor time */
 
 /*

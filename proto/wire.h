@@ -243,6 +243,15 @@ struct dq_msg_cpu {
 };
 static_assert(sizeof(struct dq_msg_cpu) == 32, "dq_msg_cpu");
 
+/* How a thread is to be scheduled: as the master's kernel schedules its proxy. */
+struct dq_msg_sched {
+    uint32_t tid;
+    uint32_t policy; /* Linux's SCHED_*, without SCHED_DEADLINE */
+    int32_t nice;
+    uint32_t priority; /* of SCHED_FIFO and SCHED_RR */
+};
+static_assert(sizeof(struct dq_msg_sched) == 16, "dq_msg_sched");
+
 /*
  * X(NAME, body, trailing, direction and meaning). Trailing: 0 none; DQ_PAGES one to
  * DQ_MOST_PAGES pages; DQ_ANY up to DQ_MAX_BODY in all.
@@ -314,7 +323,10 @@ static_assert(sizeof(struct dq_msg_cpu) == 32, "dq_msg_cpu");
     X(CPU_ASK, dq_msg_cpu_ask, 0, "any node -> any other: how much has been used there?")          \
     X(CPU, dq_msg_cpu, 0, "the answer")                                                            \
     /* the check of pages */                                                                       \
-    X(SUMS, dq_msg_page, DQ_ANY, "holder -> requester: 64 bits each of the pages that come next")
+    X(SUMS, dq_msg_page, DQ_ANY, "holder -> requester: 64 bits each of the pages that come next")  \
+    /* scheduling */                                                                               \
+    X(SCHED, dq_msg_sched, DQ_ANY,                                                                 \
+      "master -> slave: so, on the processors of the mask that follows (64 a word)")
 
 enum dq_msg {
     DQ_MSG_NONE,

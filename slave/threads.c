@@ -30,6 +30,7 @@ void dq_remote_open(struct dq_remote *r)
 {
     r->kicked = 0;
     r->host_tid = 0;
+    r->sched = NULL;
     r->answered.word = DQ_GATE_OPEN; /* nothing is awaited */
     r->result = NULL;
     r->room = 0;
@@ -44,6 +45,9 @@ bool dq_remote_begin(struct dq_remote *r, int host_tid)
 
     pthread_mutex_lock(&lock);
     r->host_tid = host_tid;
+    if (r->sched) {
+        dq_sched_apply(r->sched, host_tid);
+    }
     kicked = r->kicked;
     pthread_mutex_unlock(&lock);
     return kicked;
@@ -59,6 +63,8 @@ void dq_remote_close(struct dq_remote *r)
     pthread_mutex_unlock(&lock);
     g_free(r->result);
     r->result = NULL;
+    g_free(r->sched);
+    r->sched = NULL;
 }
 
 const struct dq_msg_result *dq_remote_call(struct dq_remote *r, unsigned type, const void *body,
@@ -113,6 +119,31 @@ static int result_arrived(struct dq_remote *r, const void *body, size_t length)
     memcpy(r->result, body, length);
     r->result_length = length;
     dq_gate_open(&r->answered);
+    return 0;
+}
+
+int dq_remote_sched(const void *body, size_t length)
+{
+    const struct dq_msg_sched *m = body;
+    struct dq_sched *s = dq_sched_read(m, length);
+    struct dq_remote *r;
+
+    if (!s) {
+        return -EPROTO;
+    }
+    if (m->priority) {
+        dq_node_outrun((int)m->priority);
+    }
+    pthread_mutex_lock(&lock);
+    r = g_hash_table_lookup(threads, GUINT_TO_POINTER(m->tid));
+    if (r && r->host_tid) {
+        dq_sched_apply(s, r->host_tid);
+    } else if (r) {
+        g_free(r->sched);
+        r->sched = g_steal_pointer(&s);
+    }
+    pthread_mutex_unlock(&lock);
+    g_free(s);
     return 0;
 }
 

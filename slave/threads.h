@@ -14,11 +14,13 @@
 
 #include "dqemu/gate.h"
 #include "proto/wire.h"
+#include "slave/sched.h"
 
 struct dq_remote {
     uint32_t tid;                 /* the guest's */
     int host_tid;                 /* the host thread that runs it; 0 before it does */
     int kicked;                   /* a KICK came; taken by dq_remote_was_kicked() */
+    struct dq_sched *sched;       /* for who is being made; NULL: as the loop made it */
     struct dq_gate answered;      /* opens when the result is there */
     struct dq_msg_result *result; /* with its frames behind it; room for `room` bytes */
     size_t result_length, room;
@@ -48,6 +50,9 @@ bool dq_remote_was_kicked(struct dq_remote *r);
 
 /* The processor time that the thread has used here, in ns and at least 1; 0 if it does not run here. */
 uint64_t dq_remote_cpu_ns(uint32_t tid);
+
+/* SCHED, on the loop. -EPROTO: no such message. None is needed for a thread that is gone. */
+int dq_remote_sched(const void *body, size_t length);
 
 /* RESULT and KICK, on the loop. -EPROTO: no such thread, or it awaits nothing. */
 int dq_remote_message(unsigned type, const void *body, size_t length);

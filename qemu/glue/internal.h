@@ -238,6 +238,14 @@ void dq_timers_in_child(void);
 void dq_timers_exec(void);
 void dq_timers_exec_failed(void);
 
+/* ------------------------------------------------------------------ scheduling.c */
+
+void dq_scheduling_open(void); /* on the master, before there are threads */
+/* The calling proxy's thread begins elsewhere: its node hears how it is scheduled. */
+void dq_scheduling_begin(const struct dq_thread *t);
+/* This system call has succeeded: if it was about scheduling, the nodes hear of it. */
+void dq_scheduling_changed(int num, abi_long arg);
+
 /* ------------------------------------------------------------------ futex.c */
 
 void dq_futex_open(void);   /* once, before threads */

@@ -137,6 +137,8 @@ static int message_for_slave(int from, unsigned type, const void *body, size_t l
     case DQ_MSG_RESULT:
     case DQ_MSG_KICK:
         return dq_remote_message(type, body, length);
+    case DQ_MSG_SCHED:
+        return dq_remote_sched(body, length);
     case DQ_MSG_END:
         slave_ends();
     default:
@@ -349,7 +351,10 @@ void dq_main_args(int *argc, char **argv)
     dq_futex_open();
     dq_clock_open();
     dq_processors_open();
-    if (!dq_on_slave()) {
+    if (dq_on_slave()) {
+        dq_sched_open(&dq_config);
+    } else {
+        dq_scheduling_open();
         place_init();
     }
     if (dq_node_open(&dq_config, &ops, NULL)) {

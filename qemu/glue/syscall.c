@@ -8,7 +8,9 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "internal.h"
+#include <linux/membarrier.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include "fd-trans.h"
 #include "dqemu/clocks.h"
 #include "master/cpu_timers.h"
@@ -78,11 +80,14 @@ static bool is_local(int num, const abi_long arg[8])
     case TARGET_NR_sigreturn:
 #endif
         return true;
-    case TARGET_NR_clock_gettime: /* the nodes agree about them: see dqemu/clocks.h */
     case TARGET_NR_clock_getres:
 #ifdef TARGET_NR_clock_gettime64
-    case TARGET_NR_clock_gettime64:
     case TARGET_NR_clock_getres_time64:
+#endif
+        return (int)arg[0] >= 0 && clock_is_local(arg[0]);
+    case TARGET_NR_clock_gettime: /* the nodes agree about them: see dqemu/clocks.h */
+#ifdef TARGET_NR_clock_gettime64
+    case TARGET_NR_clock_gettime64:
 #endif
         return clock_is_local(arg[0]);
     case TARGET_NR_gettimeofday:
@@ -281,6 +286,19 @@ static void tell_mask(struct dq_thread *t, TaskState *ts)
     }
 }
 
+/*
+ * membarrier(): threads of different nodes see each other's writes in one order anyway, as each
+ * write waits until its page is nobody else's, and taking a page away stops who has it. Threads of one
+ * node share memory as the host's processors do, so its kernel orders them, as the master's has.
+ */
+static void order_here(int command)
+{
+    if (command != MEMBARRIER_CMD_QUERY) {
+        syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0);
+        syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
+    }
+}
+
 /* ---------------------------------------------------------------- on the master */
 
 static abi_long close_piece(unsigned first, unsigned last, unsigned flags)
@@ -430,6 +448,9 @@ bool dq_syscall_begin(CPUArchState *env, int num, const abi_long arg[8], abi_lon
         dq_thread_move(env);
     }
     *ret = delegate(env, t, num, arg);
+    if (num == TARGET_NR_membarrier && *ret == 0) {
+        order_here(arg[0]);
+    }
     return true;
 }
 
@@ -470,6 +491,8 @@ abi_long dq_syscall_end(CPUArchState *env, int num, abi_long arg, abi_long ret)
         dq_timers_exec_failed();
     } else if (sets_limit(num)) {
         dq_cpu_limit_changed();
+    } else if (ret == 0) {
+        dq_scheduling_changed(num, arg);
     }
     return ret;
 }

@@ -353,6 +353,7 @@ static void G_NORETURN be_proxy(CPUArchState *env, struct dq_thread *t)
     dq_state_pack(env, state);
     dq_node_send2(t->node, DQ_MSG_START, &start, sizeof(start), state->data, state->len);
     g_byte_array_free(state, true);
+    dq_scheduling_begin(t);
 
     for (;;) {
         struct dq_mail *m = next_mail(t, ts);

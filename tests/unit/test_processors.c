@@ -50,6 +50,21 @@ static void test_nodes(void)
     g_assert_cmphex(dq_processors_nodes(&cfg, none), ==, 0);
 }
 
+static void test_of_node(void)
+{
+    unsigned long mask[] = {1ul << 1 | 1ul << 2 | 1ul << 5, 1ul << 3 | 1ul << 4}, own[2];
+
+    g_assert_true(dq_processors_of_node(&cfg, 0, mask, 2, own, 2));
+    g_assert_cmphex(own[0], ==, 2);
+    g_assert_true(dq_processors_of_node(&cfg, 2, mask, 2, own, 2));
+    g_assert_cmphex(own[0], ==, 1 | 1 << 3);
+    g_assert_cmphex(own[1], ==, 2); /* 67, the last of 66 from 2 on */
+    g_assert_true(dq_processors_of_node(&cfg, 3, mask, 2, own, 2));
+    g_assert_cmphex(own[0], ==, 1);
+    g_assert_false(dq_processors_of_node(&cfg, 3, mask, 1, own, 2)); /* the rest is not given */
+    g_assert_cmphex(own[0], ==, 0);
+}
+
 static void test_shares(void)
 {
     static const struct dq_config crowd = {.nodes = 3, .processors = {{0, 2}, {0, 2}, {0, 2}}};
@@ -88,6 +103,7 @@ int main(int argc, char **argv)
     g_test_add_func("/processors/count", test_count);
     g_test_add_func("/processors/filter", test_filter);
     g_test_add_func("/processors/nodes", test_nodes);
+    g_test_add_func("/processors/of_node", test_of_node);
     g_test_add_func("/processors/shares", test_shares);
     g_test_add_func("/processors/info", test_info);
     return g_test_run();

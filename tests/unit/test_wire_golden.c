@@ -65,6 +65,8 @@ static const struct dq_msg_cpu a_dq_msg_cpu = {.cookie = 0x0807060504030201,
                                                .ns = 0x100f0e0d0c0b0a09,
                                                .user_us = 0x1817161514131211,
                                                .system_us = 0x201f1e1d1c1b1a19};
+static const struct dq_msg_sched a_dq_msg_sched = {
+    .tid = 0x04030201, .policy = 0x08070605, .nice = 0x0c0b0a09, .priority = 0x100f0e0d};
 
 /*
  * Header and fixed body of each message in the order of the table, with the least that may
@@ -124,6 +126,7 @@ static const struct {
     {"CPU_ASK", "100000002f000000", 16},
     {"CPU", "2000000030000000", 32},
     {"SUMS", "1000000031000000", 16},
+    {"SCHED", "1000000032000000", 16},
 };
 
 static void hex_of(char *to, const void *bytes, size_t length)
