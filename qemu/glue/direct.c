@@ -1,5 +1,6 @@
 /*
- * Files that are read and written past the page cache (O_DIRECT).
+ * Files that are read and written past the page cache (O_DIRECT), and /proc/self/mem (self.h), with
+ * which the kernel does not do what it should: what is copied goes through memory of ours.
  *
  * The kernel uses the memory for that until the device has done, whatever becomes of its page meanwhile:
  * it may have been write-protected and copied to another node. So it gets memory of our own, once
@@ -13,6 +14,7 @@
 #include "qemu/memalign.h"
 #include "dqemu/spin.h"
 #include "direct.h"
+#include "self.h"
 #include "split.h"
 
 /* Who reads or writes more at once has it done by the kernel in place. */
@@ -47,8 +49,9 @@ void dq_direct_buffer_make(struct dq_direct_buffer *b, abi_ulong addr, size_t le
 /* A call on a file that is read or written past the page cache. */
 struct direct {
     bool reads;
-    bool positioned; /* not where the file stands, but at offset */
-    bool listed;     /* the guest names its buffers in a list */
+    bool positioned;  /* not where the file stands, but at offset */
+    bool listed;      /* the guest names its buffers in a list */
+    bool memory_file; /* /proc/self/mem */
     off_t offset;
     unsigned count;
     struct iovec *guest; /* its buffers, in guest memory */
@@ -84,7 +87,8 @@ static bool is_direct_call(CPUArchState *env, int num, const abi_long *arg, stru
     }
     d->reads = num == TARGET_NR_read || num == TARGET_NR_pread64 || num == TARGET_NR_readv ||
                num == TARGET_NR_preadv;
-    return d->count && dq_direct_is(arg[0]);
+    d->memory_file = dq_self_is_memory(arg[0]);
+    return d->count && (d->memory_file || dq_direct_is(arg[0]));
 }
 
 /* The guest's buffers. False: not all of them are accessible, or the list is not, or all are empty. */
@@ -153,6 +157,9 @@ static abi_long read_or_write(const struct direct *d, int fd)
 {
     abi_long ret;
 
+    if (d->memory_file) {
+        return dq_self_memory(fd, d->ours, d->count, d->positioned ? &d->offset : NULL, d->reads);
+    }
     dq_awake_end(); /* it may sleep in there */
     if (d->reads) {
         ret =

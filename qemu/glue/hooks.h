@@ -15,6 +15,8 @@
 
 #include "clock.h"
 #include "exec.h"
+#include "qemu/interval-tree.h"
+#include "user/page-protection.h"
 
 /* ------------------------------------------------------------------ start and end */
 
@@ -139,6 +141,20 @@ bool dq_futex(CPUState *cpu, bool time64, abi_ulong uaddr, int op, int val, abi_
 int dq_futex_host_end(int ret);
 /* A thread's end: wake who joins it. True: done. */
 bool dq_futex_wake_tid(abi_ulong uaddr);
+
+/*
+ * getdents() and its kin, after the host's call `num` on fd gave `length` bytes of entries in a
+ * buffer of `count`: without our descriptors. The length then, or -1 with errno.
+ */
+long dq_hide_entries(int num, int fd, void *entries, size_t count, long length);
+
+/*
+ * open_self_maps_1(), in place of mmap_lock() and of walk_memory_regions(): what the host has mapped
+ * is first made what the guest has.
+ */
+void dq_self_map_lock(void);
+void dq_self_map_unlock(void);
+void dq_self_map(void *opaque, walk_memory_regions_fn fn, IntervalTreeRoot *host_maps);
 
 /* ------------------------------------------------------------------ signals */
 

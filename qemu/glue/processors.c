@@ -14,6 +14,7 @@
 #include "qemu/lockable.h"
 #include "dqemu/processors.h"
 #include "processors.h"
+#include "self.h"
 
 #define WORD sizeof(unsigned long)
 
@@ -186,7 +187,7 @@ int dq_open_processors(const char *path)
     g_autofree char *text = NULL, *all = NULL;
 
     if (!are_ours()) {
-        return -2;
+        return dq_self_open(path);
     }
     if (is_list(path)) { /* several hosts have two processors at least */
         text = g_strdup_printf("0-%d\n", dq_processors_count(&dq_config) - 1);
@@ -196,7 +197,7 @@ int dq_open_processors(const char *path)
         all = dq_processors_info(text, dq_processors_count(&dq_config));
         return open_text(all);
     }
-    return -2;
+    return dq_self_open(path);
 }
 
 void dq_opened_info(const char *path, int fd)

@@ -28,6 +28,7 @@
 struct source {
     IntervalTreeNode node; /* guest addresses */
     char *host;
+    bool hole; /* of the file: nothing is read from there */
 };
 
 static IntervalTreeRoot sources;
@@ -142,13 +143,14 @@ static struct source *first_in(abi_ulong start, abi_ulong last)
     return n ? container_of(n, struct source, node) : NULL;
 }
 
-static void insert(abi_ulong start, abi_ulong last, char *host)
+static void insert(abi_ulong start, abi_ulong last, char *host, bool hole)
 {
     struct source *s = g_new0(struct source, 1);
 
     s->node.start = start;
     s->node.last = last;
     s->host = host;
+    s->hole = hole;
     interval_tree_insert(&s->node, &sources);
 }
 
@@ -167,8 +169,8 @@ static void split(abi_ulong at)
         struct source whole = *s;
 
         take_out(s);
-        insert(whole.node.start, at - 1, whole.host);
-        insert(at, whole.node.last, whole.host + (at - whole.node.start));
+        insert(whole.node.start, at - 1, whole.host, whole.hole);
+        insert(at, whole.node.last, whole.host + (at - whole.node.start), whole.hole);
     }
 }
 
@@ -185,9 +187,10 @@ void dq_source_add(abi_ulong start, abi_ulong len, void *mapping, const GArray *
         const struct dq_extent *e = &g_array_index(extents, struct dq_extent, i);
 
         if (e->start > done) {
-            munmap((char *)mapping + done, e->start - done);
+            insert(start + done, start + e->start - 1, (char *)mapping + done, true);
         }
-        insert(start + e->start, start + e->start + e->length - 1, (char *)mapping + e->start);
+        insert(start + e->start, start + e->start + e->length - 1, (char *)mapping + e->start,
+               false);
         done = e->start + e->length;
     }
     g_assert(done == len);
@@ -221,7 +224,7 @@ void dq_source_move(abi_ulong start, abi_ulong len, abi_ulong to)
         struct source old = *s;
 
         take_out(s);
-        insert(old.node.start - start + to, old.node.last - start + to, old.host);
+        insert(old.node.start - start + to, old.node.last - start + to, old.host, old.hole);
     }
 }
 
@@ -254,13 +257,28 @@ void dq_source_each(abi_ulong start, abi_ulong len,
         abi_ulong to = end;
 
         if (s && s->node.start <= start) {
-            from = s->host + (start - s->node.start);
+            from = s->hole ? NULL : s->host + (start - s->node.start);
             to = MIN(end, s->node.last + 1);
         } else if (s) {
             to = s->node.start;
         }
         fn(start, to - start, from);
         start = to;
+    }
+}
+
+void dq_source_each_file(abi_ulong start, abi_ulong len,
+                         void (*fn)(void *arg, abi_ulong start, abi_ulong len, const void *mapping),
+                         void *arg)
+{
+    abi_ulong last = start + len - 1;
+
+    for (IntervalTreeNode *n = interval_tree_iter_first(&sources, start, last); n;
+         n = interval_tree_iter_next(n, start, last)) {
+        const struct source *s = container_of(n, struct source, node);
+        abi_ulong from = MAX(start, n->start), to = MIN(last, n->last);
+
+        fn(arg, from, to - from + 1, s->host + (from - n->start));
     }
 }
 
@@ -296,20 +314,39 @@ void dq_source_copy(void *to, const void *from, abi_ulong len)
     }
 }
 
-/*
- * Write a whole page, whatever the guest may do there. Another node may take the page away
- * between its coming and the write; since a node keeps for a while what it gets, not often.
- */
-static void write_page(abi_ulong addr, const char *page)
+static bool access_here(abi_ulong addr, void *data, size_t len, bool write)
 {
-    void *host = g2h_untagged(addr);
+    off_t at = (uintptr_t)g2h_untagged(addr);
+
+    return (write ? pwrite(memory(), data, len, at) : pread(memory(), data, len, at)) ==
+           (ssize_t)len;
+}
+
+/*
+ * Another node may take the page away between its coming and the access; since a node keeps for a
+ * while what it gets, not often.
+ */
+bool dq_source_access(abi_ulong addr, void *data, size_t len, bool write)
+{
+    bool paged = dq_engaged && !(page_get_flags(addr) & DQ_PAGE_FOREIGN);
 
     do {
-        dq_pager_want(addr >> DQ_PAGE_BITS, 1, true);
-        if (pwrite(memory(), page, DQ_PAGE_SIZE, (uintptr_t)host) == (ssize_t)DQ_PAGE_SIZE) {
-            return;
+        if (paged) {
+            dq_pager_want(addr >> DQ_PAGE_BITS, 1, write);
         }
-    } while (errno == EIO && dq_engaged);
+        if (access_here(addr, data, len, write)) {
+            return true;
+        }
+    } while (errno == EIO && paged);
+    return false;
+}
+
+/* Write a whole page, whatever the guest may do there. */
+static void write_page(abi_ulong addr, char *page)
+{
+    if (dq_source_access(addr, page, DQ_PAGE_SIZE, true)) {
+        return;
+    }
     dq_control_error(125,
                      "cannot write to guest memory: %s; this is a fault of dqemu or of the "
                      "kernel",

@@ -5,7 +5,8 @@
  * The kernel's own mapping of the same lives on elsewhere in the master's address space,
  * never written to: the source, from which the content comes, also again after MADV_DONTNEED.
  * It needs no descriptor, and follows what the guest does to the range. Holes of sparse files
- * have no source: their pages are zero like any untouched memory.
+ * are no source: their pages are zero like any untouched memory. Their part of the kernel's mapping
+ * tells only whose they are.
  *
  * Master only, by the holder of the turn (in a forked child: of mmap_lock). Addresses and
  * lengths are whole pages.
@@ -41,7 +42,7 @@ abi_ulong dq_source_in_file(const void *mapping, abi_ulong len);
 
 /*
  * `mapping` (the kernel's, readable, of `len` bytes) becomes the source of [start, start +
- * len), as far as extents go. What is outside of them is unmapped.
+ * len), as far as extents go.
  */
 void dq_source_add(abi_ulong start, abi_ulong len, void *mapping, const GArray *extents);
 
@@ -60,6 +61,11 @@ void *dq_source_grow(abi_ulong end, abi_ulong more);
 void dq_source_each(abi_ulong start, abi_ulong len,
                     void (*fn)(abi_ulong start, abi_ulong len, const void *source));
 
+/* Likewise for each stretch that is of a file, holes too: where the kernel's mapping of it is. */
+void dq_source_each_file(abi_ulong start, abi_ulong len,
+                         void (*fn)(void *arg, abi_ulong start, abi_ulong len, const void *mapping),
+                         void *arg);
+
 /*
  * Copy all that is not zero, from anywhere in this process to host memory. Pages of zeroes
  * stay untouched, and so do those that cannot be read.
@@ -71,5 +77,11 @@ void dq_source_copy(void *to, const void *from, abi_ulong len);
  * Whoever reads it meanwhile sees what was there before or what is there then. Blocks.
  */
 void dq_source_restore(abi_ulong start, abi_ulong len, const void *source);
+
+/*
+ * Read or write a part of one page of the guest's that is mapped and not split, whatever its
+ * protection. False: the kernel has no such page (beyond the end of a file). Blocks.
+ */
+bool dq_source_access(abi_ulong addr, void *data, size_t len, bool write);
 
 #endif

@@ -17,6 +17,7 @@
 #include "master/map.h"
 #include "bounce.h"
 #include "direct.h"
+#include "self.h"
 #include "split.h"
 #include "strace.h"
 #include "transfer.h"
@@ -342,23 +343,10 @@ static bool close_around_ours(unsigned first, unsigned last, unsigned flags, abi
  */
 static bool keep_ours(int num, const abi_long arg[8], abi_long *ret)
 {
-    int ours = -1;
-
-    switch (num) {
-    case TARGET_NR_close_range:
+    if (num == TARGET_NR_close_range) {
         return close_around_ours(arg[0], arg[1], arg[2], ret);
-    case TARGET_NR_close:
-        ours = arg[0];
-        break;
-#ifdef TARGET_NR_dup2
-    case TARGET_NR_dup2:
-#endif
-    case TARGET_NR_dup3:
-        ours = arg[1];
-        break;
     }
-    *ret = -TARGET_EBADF;
-    return dq_node_owns_fd(ours);
+    return dq_self_refuses(num, arg, ret);
 }
 
 /*

@@ -18,6 +18,7 @@
 #include "fd-trans.h"
 #include "dqemu/spin.h"
 #include "direct.h"
+#include "self.h"
 #include "split.h"
 #include "transfer.h"
 
@@ -111,10 +112,27 @@ abi_long dq_transfer_end(const struct dq_transfer *transfer, struct dq_remote *r
 
 /* ---------------------------------------------------------------- at the proxy */
 
+/* Of /proc/self/mem: arg[3] is the offset, if the call has one. */
+static abi_long serve_memory(const uint64_t *arg, void *data, size_t len, bool positioned,
+                             bool reads)
+{
+    const struct iovec ours = {data, len};
+    const off_t offset = arg[3];
+
+    return dq_self_memory(arg[0], &ours, 1, positioned ? &offset : NULL, reads);
+}
+
 static abi_long serve_write(int num, const uint64_t *arg, const void *data, size_t len)
 {
     TargetFdDataFunc translate = fd_trans_target_to_host_data(arg[0]);
     g_autofree void *copy = NULL;
+
+    if (dq_node_owns_fd(arg[0])) {
+        return -TARGET_EBADF;
+    }
+    if (dq_self_is_memory(arg[0])) {
+        return serve_memory(arg, (void *)data, len, num != TARGET_NR_write, false);
+    }
 
     if (num != TARGET_NR_write) {
         return get_errno(pwrite(arg[0], data, len, arg[3]));
@@ -138,6 +156,12 @@ static abi_long serve_read(int num, const uint64_t *arg, void *data, size_t len)
     TargetFdDataFunc translate = fd_trans_host_to_target_data(arg[0]);
     abi_long ret;
 
+    if (dq_node_owns_fd(arg[0])) {
+        return -TARGET_EBADF;
+    }
+    if (dq_self_is_memory(arg[0])) {
+        return serve_memory(arg, data, len, num != TARGET_NR_read, true);
+    }
     if (num != TARGET_NR_read) {
         return get_errno(pread(arg[0], data, len, arg[3]));
     }
