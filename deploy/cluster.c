@@ -6,6 +6,7 @@
 #include "deploy/cluster.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <glib.h>
 #include <poll.h>
 #include <signal.h>
@@ -18,6 +19,7 @@
 #include "deploy/logs.h"
 #include "deploy/say.h"
 #include "deploy/spawn.h"
+#include "deploy/witness.h"
 
 #define MS G_GINT64_CONSTANT(1000)
 
@@ -36,30 +38,22 @@
 /* A process that does not die of SIGKILL is stuck in the kernel: nothing more can be done. */
 #define STUCK_MS 1000
 
-/* Stops that the terminal sends to the whole group: handled as what they do to node 0. */
-static const int followed[] = {SIGTTIN, SIGTTOU};
-static const int forwarded[] = {SIGINT,  SIGTERM,  SIGHUP,  SIGQUIT, SIGUSR1,
-                                SIGUSR2, SIGWINCH, SIGTSTP, SIGCONT};
-
 void dq_cluster_prepare(struct dq_cluster *run, struct dq_launch *launch)
 {
     sigset_t set;
 
     *run = (struct dq_cluster){.launch = launch};
-    sigemptyset(&set);
-    for (size_t i = 0; i < G_N_ELEMENTS(forwarded); i++) {
-        sigaddset(&set, forwarded[i]);
-    }
-    for (size_t i = 0; i < G_N_ELEMENTS(followed); i++) {
-        sigaddset(&set, followed[i]);
-    }
-    sigaddset(&set, SIGCHLD);
-    sigaddset(&set, SIGPIPE); /* nobody reads stderr any more: the run goes on */
+    sigfillset(&set); /* what the guest sends to its process group must not end this process */
     sigprocmask(SIG_BLOCK, &set, &launch->signals);
     run->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     if (run->signals < 0) {
         dq_say_die(DQ_STATUS_FAULT, "signalfd: %s; raise the limits of open files or memory",
                    g_strerror(errno));
+    }
+    int rc = dq_witness_start();
+    if (rc < 0) {
+        dq_say_die(DQ_STATUS_FAULT, "cannot start a process: %s; raise the limit of processes",
+                   g_strerror(-rc));
     }
     if (launch->options->nodes > 1) {
         dq_family_open();
@@ -72,6 +66,7 @@ void dq_cluster_free(struct dq_cluster *run)
         dq_member_free(&run->members[i]);
     }
     close(run->signals);
+    dq_witness_end();
 }
 
 /* ---- the verdict ---- */
@@ -399,12 +394,12 @@ static void advance(struct dq_cluster *run, bool *told)
 
 /* ---- signals ---- */
 
-/* The terminal's own signals reach the whole foreground group, node 0 included. */
-static bool reached_master(const struct signalfd_siginfo *info)
+/* What was for the whole process group, by the terminal, the guest or anybody, node 0 has got. */
+static bool reached_master(const struct dq_cluster *run, const struct signalfd_siginfo *info)
 {
-    int signal = (int)info->ssi_signo;
-    return info->ssi_code == SI_KERNEL &&
-           (signal == SIGINT || signal == SIGQUIT || signal == SIGTSTP || signal == SIGWINCH);
+    bool has_left = getpgid(run->members[0].pid) != getpgrp(); /* by its own doing, or a --wrap's */
+
+    return dq_witness_saw(info) && !(has_left && run->launch->options->wrap);
 }
 
 static bool ends_a_start(int signal)
@@ -412,14 +407,11 @@ static bool ends_a_start(int signal)
     return signal == SIGINT || signal == SIGTERM || signal == SIGHUP || signal == SIGQUIT;
 }
 
-static bool is_forwarded(int signal)
+/* SIGPIPE of our own: nobody reads stderr any more, and the run goes on. */
+static bool is_forwarded(const struct signalfd_siginfo *info)
 {
-    for (size_t i = 0; i < G_N_ELEMENTS(forwarded); i++) {
-        if (signal == forwarded[i]) {
-            return true;
-        }
-    }
-    return false;
+    return info->ssi_signo != SIGCHLD &&
+           !(info->ssi_signo == SIGPIPE && info->ssi_pid == (uint32_t)getpid());
 }
 
 /* On hosts the second Ctrl-C within a short time ends a program that does not at the first. */
@@ -453,25 +445,36 @@ static void pass_on(struct dq_cluster *run, const struct signalfd_siginfo *info)
     if (signal == SIGCONT) {
         signal_all(run, 1, SIGCONT);
     }
-    if (!reached_master(info)) {
+    run->stops = signal == SIGTSTP || (run->stops && signal != SIGCONT);
+    if (!reached_master(run, info)) {
         dq_member_signal(&run->members[0], signal);
     }
 }
 
-/*
- * The guest was stopped from the terminal: the shell must see this process stop too, and the
- * guest's threads elsewhere must not run on. Returns when the job goes on.
- */
-static void follow_stop(struct dq_cluster *run)
+/* Is this the job that somebody at a terminal sees? */
+static bool is_in_foreground(void)
 {
-    int signal = run->members[0].stop_signal;
+    int terminal = open("/dev/tty", O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    bool is = terminal >= 0 && tcgetpgrp(terminal) == getpgrp();
+
+    if (terminal >= 0) {
+        close(terminal);
+    }
+    return is;
+}
+
+/* Must a shell see this process stop, as it would see the program? */
+static bool stops_the_job(const struct dq_cluster *run, int signal)
+{
+    return signal == SIGTTIN || signal == SIGTTOU ||
+           (signal == SIGTSTP && (run->stops || is_in_foreground()));
+}
+
+/* Returns when the job goes on. */
+static void stop_the_job(struct dq_cluster *run, int signal)
+{
     sigset_t set;
 
-    run->members[0].stop_signal = 0;
-    if (signal != SIGTSTP && signal != SIGTTIN && signal != SIGTTOU) {
-        return;
-    }
-    signal_all(run, 1, SIGSTOP);
     if (run->launch->rack) {
         dq_rack_rest(run->launch->rack, true);
     }
@@ -481,10 +484,32 @@ static void follow_stop(struct dq_cluster *run)
     sigprocmask(SIG_UNBLOCK, &set, NULL);
     sigprocmask(SIG_BLOCK, &set, NULL);
     /* Also when the kernel would not stop us: nobody would continue an orphaned group. */
+    run->stops = false;
     if (run->launch->rack) {
         dq_rack_rest(run->launch->rack, false);
     }
     signal_all(run, 0, SIGCONT);
+}
+
+/*
+ * Node 0 was stopped: the guest's threads elsewhere must not run on. Whoever has stopped it alone
+ * will continue it alone, which is seen here; so only a stop of the job stops this process too.
+ */
+static void follow_stop(struct dq_cluster *run)
+{
+    int signal = run->members[0].stop_signal;
+
+    run->members[0].stop_signal = 0;
+    signal_all(run, 1, SIGSTOP);
+    if (stops_the_job(run, signal)) {
+        stop_the_job(run, signal);
+    }
+}
+
+static void follow_continue(struct dq_cluster *run)
+{
+    run->members[0].continued = false;
+    signal_all(run, 1, SIGCONT);
 }
 
 /* Also what the guest has orphaned, which this process has adopted. */
@@ -493,7 +518,7 @@ static void reap(struct dq_cluster *run)
     int status;
     pid_t pid;
 
-    while ((pid = waitpid(-1, &status, WNOHANG | WUNTRACED)) > 0) {
+    while ((pid = waitpid(-1, &status, WNOHANG | WUNTRACED | WCONTINUED)) > 0) {
         if (run->launch->rack && dq_rack_changed(run->launch->rack, pid, status)) {
             continue;
         }
@@ -510,13 +535,16 @@ static void read_signals(struct dq_cluster *run)
     struct signalfd_siginfo info;
 
     while (read(run->signals, &info, sizeof(info)) == sizeof(info)) {
-        if (is_forwarded((int)info.ssi_signo)) {
+        if (is_forwarded(&info)) {
             pass_on(run, &info);
         }
     }
     reap(run);
     if (run->members[0].stop_signal != 0) {
         follow_stop(run);
+    }
+    if (run->members[0].continued) {
+        follow_continue(run);
     }
 }
 

@@ -34,6 +34,7 @@ struct dq_cluster {
     /* The rest is private to cluster.c. Times are monotonic microseconds; 0: never. */
     int signals; /* signalfd */
     bool going;  /* the guest runs, or has run */
+    bool stops;  /* the job is to stop, as a signal to this process said */
     int64_t started, start_limit, time_limit, settled, kill_at, interrupted, beat;
     bool decided;
     bool killed; /* what is left has been told to end */

@@ -448,6 +448,10 @@ void dq_member_changed(struct dq_member *m, int wait_status)
 {
     if (WIFSTOPPED(wait_status)) {
         m->stop_signal = WSTOPSIG(wait_status);
+        m->continued = false;
+    } else if (WIFCONTINUED(wait_status)) {
+        m->stop_signal = 0;
+        m->continued = true;
     } else {
         m->ended = true;
         m->wait_status = wait_status;

@@ -45,6 +45,7 @@ struct dq_member {
     bool ended;      /* the process is gone: */
     int wait_status; /* as waitpid() tells */
     int stop_signal; /* the process was stopped by it; the reader sets it to 0 */
+    bool continued;  /* the process was continued; likewise */
 
     /* What it has reported; the first of error and lost. */
     int64_t explained_at; /* when, in monotonic microseconds */
@@ -87,7 +88,10 @@ void dq_member_cut(struct dq_member *m);
 /* Take in what the member has said; closes the channel at its end. */
 void dq_member_read(struct dq_member *m);
 
-/* waitpid() has told this of its process: it has ended (its last words are read) or stopped. */
+/*
+ * waitpid() has told this of its process: it has ended (its last words are read), or it was stopped or
+ * continued; of the two, what came last counts.
+ */
 void dq_member_changed(struct dq_member *m, int wait_status);
 
 /* Send it a signal, if it is there. */
