@@ -98,9 +98,12 @@ int dq_dir_own(struct dq_dir *d, int owner, uint64_t page, uint64_t count);
 /* Reset the pages of the range that are homed here; reset_done(cookie) comes, maybe at once. */
 void dq_dir_reset(struct dq_dir *d, uint64_t page, uint64_t count, uint64_t cookie);
 
-/* Report, as runs, the touched pages homed here of which `node` has no copy, or not yet. */
-void dq_dir_list(struct dq_dir *d, int node, void (*run)(void *arg, uint64_t page, uint64_t count),
-                 void *arg);
+/*
+ * Report, as runs, the touched pages of the range that are homed here and of which `node` has no copy,
+ * or not yet.
+ */
+void dq_dir_list(struct dq_dir *d, int node, uint64_t page, uint64_t count,
+                 void (*run)(void *arg, uint64_t page, uint64_t count), void *arg);
 
 /* Who reads the page will write it, too, as it seems. */
 bool dq_dir_is_migratory(const struct dq_dir *d, uint64_t page);

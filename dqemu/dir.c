@@ -548,12 +548,12 @@ static void list_page(struct dq_dir *d, uint64_t page, void *arg)
     l->count = 1;
 }
 
-void dq_dir_list(struct dq_dir *d, int node, void (*run)(void *arg, uint64_t page, uint64_t count),
-                 void *arg)
+void dq_dir_list(struct dq_dir *d, int node, uint64_t page, uint64_t count,
+                 void (*run)(void *arg, uint64_t page, uint64_t count), void *arg)
 {
     struct listing l = {.node = node, .run = run, .arg = arg};
 
-    each_touched(d, 0, UINT64_MAX, list_page, &l);
+    each_touched(d, page, range_end(page, count), list_page, &l);
     if (l.count) {
         run(arg, l.page, l.count);
     }

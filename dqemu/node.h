@@ -143,10 +143,12 @@ void dq_pager_let_go(uint64_t page);
 void dq_pager_reset(uint64_t page, uint64_t count);
 
 /*
- * Fork: bring a copy of every touched page here, and let none leave until dq_pager_thaw().
- * Blocks. No emulated thread of this process may run meanwhile. Master only.
+ * Bring a copy of every touched page of the range here, and let no page leave until dq_pager_thaw():
+ * for a fork (of all of them; no emulated thread of this process may run meanwhile), or because the
+ * range moves. Costs by the pages that are touched. Blocks. Master only, one at a time.
  */
-void dq_pager_gather(void);
+#define DQ_ALL_PAGES (UINT64_C(1) << (64 - DQ_PAGE_BITS))
+void dq_pager_gather(uint64_t page, uint64_t count);
 void dq_pager_thaw(void);
 
 /*

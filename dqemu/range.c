@@ -26,8 +26,9 @@ struct call {
     struct dq_gate done;
 };
 
-/* The gathering before a fork. */
+/* The gathering before a fork, or a move. */
 struct gather {
+    uint64_t page, count;
     uint64_t homes; /* a bit per node that has not listed all */
     bool missing;   /* a home has named a page that is not here */
     GArray *runs;
@@ -267,17 +268,17 @@ static int on_listed(int from, uint64_t more, const struct dq_run *runs, size_t 
 static void post_gather(void *arg)
 {
     struct gather *g = arg;
-    struct dq_msg_range m = {0};
+    struct dq_msg_range m = {g->page, g->count, 0};
 
     dq_assert(!range.gather);
     range.gather = g;
-    g->homes = everybody();
+    g->homes = homes_of(g->page, g->count);
     /*
      * A home counts this node among the holders from the moment it serves its request, so a
      * page that is on its way here is in no home's list.
      */
     dq_ask_list(g->runs);
-    send_range(everybody(), DQ_MSG_LIST, &m);
+    send_range(g->homes, DQ_MSG_LIST, &m);
 }
 
 /* The child's memory will be what is present. */
@@ -289,9 +290,10 @@ static void post_freeze(void *arg)
 }
 
 /* One round: true if something had been missing. */
-static bool gather_round(void)
+static bool gather_round(uint64_t page, uint64_t count)
 {
-    struct gather g = {.runs = g_array_new(FALSE, FALSE, sizeof(struct dq_run))};
+    struct gather g = {
+        .page = page, .count = count, .runs = g_array_new(FALSE, FALSE, sizeof(struct dq_run))};
 
     dq_node_post(post_gather, &g);
     dq_gate_wait(&g.want.done);
@@ -304,13 +306,13 @@ static bool gather_round(void)
  * its address into a page that is fetched later. So until a round finds nothing missing. It
  * ends: what is here stays, and the memory that is mapped (the map stands still) is finite.
  */
-void dq_pager_gather(void)
+void dq_pager_gather(uint64_t page, uint64_t count)
 {
     if (!dq_node_is_live()) {
         return;
     }
     dq_node_post(post_freeze, NULL);
-    while (gather_round()) {
+    while (gather_round(page, count)) {
     }
 }
 
@@ -354,11 +356,11 @@ static void list_run(void *arg, uint64_t page, uint64_t count)
     g_array_append_val(l->runs, run);
 }
 
-static void on_list(int from)
+static void on_list(int from, const struct dq_msg_range *m)
 {
     struct listing l = {from, g_array_new(FALSE, FALSE, sizeof(struct dq_run))};
 
-    dq_dir_list(dq_pager.dir, from, list_run, &l);
+    dq_dir_list(dq_pager.dir, from, m->page, m->count, list_run, &l);
     send_listed(&l, false);
     g_array_free(l.runs, TRUE);
 }
@@ -393,7 +395,7 @@ static int on_master(unsigned type, const struct dq_msg_range *m)
         dq_dir_reset(dq_pager.dir, m->page, m->count, m->cookie);
         return 0;
     case DQ_MSG_LIST:
-        on_list(0);
+        on_list(0, m);
         return 0;
     default:
         return -EPROTO;

@@ -283,7 +283,7 @@ static_assert(sizeof(struct dq_msg_sched) == 16, "dq_msg_sched");
     X(OWN, dq_msg_range, 0, "these pages are the master's, exclusively; count = pages")            \
     X(RESET, dq_msg_range, 0, "forget these pages: untouched from now on")                         \
     X(RESET_DONE, dq_msg_range, 0, "home -> master: nobody holds any of them")                     \
-    X(LIST, dq_msg_range, 0, "which of your pages does the sender not hold?")                      \
+    X(LIST, dq_msg_range, 0, "which of your pages of the range does the sender not hold?")         \
     X(LISTED, dq_msg_range, DQ_ANY, "struct dq_run each; count = 1 if more follow")                \
     /* master -> every node, and back: the memory map */                                           \
     X(MAP, dq_msg_map, 0, "apply, then answer MAPPED")                                             \

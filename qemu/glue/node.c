@@ -516,7 +516,7 @@ void dq_fork_start(void)
         dq_map_begin();
         if (dq_engaged) {
             dq_split_exclude(0, dq_split_shadow());
-            dq_pager_gather();
+            dq_pager_gather(0, DQ_ALL_PAGES);
         }
     }
 }

@@ -534,7 +534,7 @@ static void fork_once(uint64_t round)
     for (int i = NODE_THREADS; i < everyone(); i++) {
         seen[i] = read_version(VERSIONED_AT + (uint64_t)i);
     }
-    dq_pager_gather();
+    dq_pager_gather(0, DQ_ALL_PAGES);
     pid = fork();
     if (pid == 0) {
         _exit(child_checks(round, seen));
@@ -716,7 +716,7 @@ static void alone(int node)
     dq_code_hold(3, 1);
     dq_code_unhold();
     dq_pager_reset(3, 1);
-    dq_pager_gather();
+    dq_pager_gather(0, DQ_ALL_PAGES);
     dq_pager_thaw();
     dq_node_work(NULL, NULL);
     check(*word(3, 3) == 1);

@@ -695,7 +695,7 @@ static void start_gathering(struct world *w)
     for (int i = 0; i < w->nodes; i++) {
         struct listing l = {.w = w};
 
-        dq_dir_list(w->node[i].dir, w->gathering, list_run, &l);
+        dq_dir_list(w->node[i].dir, w->gathering, 0, UINT64_MAX, list_run, &l);
         push(w, i, w->gathering, (struct packet){.type = DQ_MSG_LISTED, .listed = l.listed});
     }
 }
@@ -822,7 +822,7 @@ static void check_directories(struct world *w)
         struct listing l = {.w = w};
 
         for (int h = 0; h < w->nodes; h++) {
-            dq_dir_list(w->node[h].dir, i, list_run, &l);
+            dq_dir_list(w->node[h].dir, i, 0, UINT64_MAX, list_run, &l);
         }
         for (int p = 0; p < w->pages; p++) {
             bool held = false, here = w->node[i].copies[p].present;

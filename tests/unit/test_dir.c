@@ -345,22 +345,27 @@ static void test_list(void)
     struct fixture f;
 
     open_dir(&f, 3, 1);
-    dq_dir_list(f.dir, 0, add_run, &f);
+    dq_dir_list(f.dir, 0, 0, UINT64_MAX, add_run, &f);
     SAYS(&f, "");
     g_assert_cmpint(dq_dir_own(f.dir, 1, f.page + 60, 10), ==, 0);
     g_assert_cmpint(dq_dir_own(f.dir, 0, f.page + 300, 2), ==, 0);
-    dq_dir_list(f.dir, 0, add_run, &f);
+    dq_dir_list(f.dir, 0, 0, UINT64_MAX, add_run, &f);
     SAYS(&f, "60+10");
-    dq_dir_list(f.dir, 1, add_run, &f);
+    dq_dir_list(f.dir, 1, 0, UINT64_MAX, add_run, &f);
     SAYS(&f, "300+2");
-    dq_dir_list(f.dir, 2, add_run, &f);
+    dq_dir_list(f.dir, 2, 0, UINT64_MAX, add_run, &f);
     SAYS(&f, "60+10 300+2");
+    /* of a range */
+    dq_dir_list(f.dir, 2, f.page + 62, 239, add_run, &f);
+    SAYS(&f, "62+8 300+1");
+    dq_dir_list(f.dir, 2, f.page + 70, 230, add_run, &f);
+    SAYS(&f, "");
     /* what is still on its way counts as not here */
     TELL(&f, 0, GET_S, 62, "FETCH_S>1(0)");
-    dq_dir_list(f.dir, 0, add_run, &f);
+    dq_dir_list(f.dir, 0, 0, UINT64_MAX, add_run, &f);
     SAYS(&f, "60+10");
     TELL(&f, 0, DONE, 62, "");
-    dq_dir_list(f.dir, 0, add_run, &f);
+    dq_dir_list(f.dir, 0, 0, UINT64_MAX, add_run, &f);
     SAYS(&f, "60+2 63+7");
     close_dir(&f);
 }
