@@ -920,9 +920,14 @@ int dq_split_start(const struct dq_config *cfg)
     return 0;
 }
 
+static size_t deltas_size(uint64_t first)
+{
+    return first * (DQ_PAGE_SIZE / DQ_SPLIT_LINE) * sizeof(*deltas);
+}
+
 void dq_split_open(uint64_t first, const struct dq_split_ops *ops)
 {
-    size_t size = first * (DQ_PAGE_SIZE / DQ_SPLIT_LINE) * sizeof(*deltas);
+    size_t size = deltas_size(first);
 
     if (home.sharing) {
         clear_table();
@@ -944,6 +949,10 @@ void dq_split_forked(void)
 {
     pthread_mutex_init(&members_lock, NULL);
     me = NULL;
+    if (deltas) { /* mlockall() would populate it */
+        munmap(deltas, deltas_size(shadow));
+        deltas = NULL;
+    }
     shadow = 0;
     clear_table();
     memset(closed, 0, sizeof(closed));
