@@ -179,6 +179,11 @@ bool dq_source_any(void)
     return !interval_tree_is_empty(&sources);
 }
 
+bool dq_source_within(abi_ulong start, abi_ulong len)
+{
+    return first_in(start, start + len - 1);
+}
+
 void dq_source_add(abi_ulong start, abi_ulong len, void *mapping, const GArray *extents)
 {
     abi_ulong done = 0;
@@ -249,20 +254,23 @@ void *dq_source_grow(abi_ulong end, abi_ulong more)
 void dq_source_each(abi_ulong start, abi_ulong len,
                     void (*fn)(abi_ulong start, abi_ulong len, const void *source))
 {
-    abi_ulong end = start + len;
+    uint64_t end = (uint64_t)start + len; /* the end may be that of all addresses */
 
-    while (start < end) {
+    for (;;) {
         struct source *s = first_in(start, end - 1);
         const char *from = NULL;
-        abi_ulong to = end;
+        uint64_t to = end;
 
         if (s && s->node.start <= start) {
             from = s->hole ? NULL : s->host + (start - s->node.start);
-            to = MIN(end, s->node.last + 1);
+            to = MIN(end, (uint64_t)s->node.last + 1);
         } else if (s) {
             to = s->node.start;
         }
         fn(start, to - start, from);
+        if (to == end) {
+            break;
+        }
         start = to;
     }
 }

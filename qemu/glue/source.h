@@ -47,6 +47,7 @@ abi_ulong dq_source_in_file(const void *mapping, abi_ulong len);
 void dq_source_add(abi_ulong start, abi_ulong len, void *mapping, const GArray *extents);
 
 bool dq_source_any(void);
+bool dq_source_within(abi_ulong start, abi_ulong len); /* has some of the range a source? */
 /* The range is private memory of a file no more. */
 void dq_source_forget(abi_ulong start, abi_ulong len);
 /* The range has another address from now on. */
