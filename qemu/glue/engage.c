@@ -28,6 +28,8 @@
 bool dq_engaged;
 bool dq_foreign;
 
+/* Older kernels look through what is not mapped page by page. */
+#define MOST_GAP (UINT64_C(64) << 20)
 #define MOST_AREA_BYTES 32768 /* of names and numbers to the launcher */
 
 /* What the loader set up on the master in globals; slaves need it to build signal frames. */
@@ -355,27 +357,57 @@ static void mark_foreign(GArray *host)
     g_array_free(guest, true);
 }
 
+static void tell_range(const struct guest_range *g)
+{
+    int flags = g->flags & ~(PAGE_WRITE_ORG | PAGE_WRITE_INV);
+    abi_ulong length = g->last - g->start + 1;
+
+    if (g->flags & PAGE_WRITE_ORG) {
+        flags |= PAGE_WRITE; /* not while translations write-protect it, but really */
+    }
+    if (flags & DQ_PAGE_FOREIGN) {
+        dq_map_tell(DQ_MAP_FOREIGN, g->start, length, flags);
+    } else {
+        dq_map_tell_private(g->start, length, flags | PAGE_RESET);
+    }
+}
+
+/* What is present there is this node's. */
+static void own(uint64_t start, uint64_t end)
+{
+    if (end > start && dq_pager_own(start, end - start)) {
+        _exit(125); /* reported */
+    }
+}
+
+/* A round trip for each is long where there are many: neighbours are taken over together. */
+static void own_private(const GArray *guest)
+{
+    uint64_t start = 0, end = 0;
+
+    for (guint i = 0; i < guest->len; i++) {
+        const struct guest_range *g = &g_array_index(guest, struct guest_range, i);
+
+        if (g->flags & DQ_PAGE_FOREIGN || g->start - end > MOST_GAP) {
+            own(start, end);
+            start = end = (uint64_t)g->last + 1;
+        }
+        if (!(g->flags & DQ_PAGE_FOREIGN)) {
+            start = start == end ? g->start : start;
+            end = (uint64_t)g->last + 1;
+        }
+    }
+    own(start, end);
+}
+
 static void tell_map(void)
 {
     GArray *guest = guest_ranges();
 
     for (guint i = 0; i < guest->len; i++) {
-        struct guest_range *g = &g_array_index(guest, struct guest_range, i);
-        int flags = g->flags & ~(PAGE_WRITE_ORG | PAGE_WRITE_INV);
-        abi_ulong length = g->last - g->start + 1;
-
-        if (g->flags & PAGE_WRITE_ORG) {
-            flags |= PAGE_WRITE; /* not while translations write-protect it, but really */
-        }
-        if (flags & DQ_PAGE_FOREIGN) {
-            dq_map_tell(DQ_MAP_FOREIGN, g->start, length, flags);
-        } else {
-            dq_map_tell_private(g->start, length, flags | PAGE_RESET);
-            if (dq_pager_own(g->start, length)) {
-                _exit(125); /* reported */
-            }
-        }
+        tell_range(&g_array_index(guest, struct guest_range, i));
     }
+    own_private(guest);
     g_array_free(guest, true);
 }
 
