@@ -172,7 +172,8 @@ bool dq_signal_frame(CPUArchState *env, int sig, struct target_sigaction *sa,
 /*
  * target_mmap() and its kin, first thing, arguments already checked as far as QEMU's own
  * function does before it takes mmap_lock. Once engaged these do the whole call, on all
- * nodes, and return true with *ret as QEMU's function would return it (errno set likewise).
+ * nodes, and return true with *ret as QEMU's function would return it (errno set likewise). Before,
+ * they see to what is refused, locked, grows downwards, or grows in place.
  */
 bool dq_mmap(abi_ulong start, abi_ulong len, int prot, int flags, int page_flags, int fd,
              off_t offset, abi_long *ret);

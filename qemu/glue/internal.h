@@ -30,6 +30,8 @@
  * touches it moves to the master.
  */
 #define DQ_PAGE_FOREIGN 0x10000
+/* Likewise: memory that grows downwards (grow.c). */
+#define DQ_PAGE_GROWS 0x20000
 
 /* What comes first in a MOVE, before the thread's state. */
 struct dq_moved {
@@ -85,6 +87,8 @@ extern struct dq_config dq_config;
 /* The master tells the launcher its counters; what it tells last counts. By any thread. */
 void dq_report(void);
 
+/* A forked child: a plain emulator, in the address space of a node. Changes once, at the fork. */
+extern bool dq_is_child;
 /* The cluster shares this process's memory. Changes once, in the exclusive section. */
 extern bool dq_engaged;
 /* Some memory is foreign. Changes once, with the turn; on a slave, on the worker. */
@@ -182,6 +186,24 @@ void dq_map_prefetch(abi_ulong addr, ssize_t len, bool write);
 bool dq_map_call(int num, abi_long arg);
 /* ... that attaches System V memory? */
 bool dq_map_attaches(int num, abi_long arg);
+
+/* ------------------------------------------------------------------ grow.c */
+
+/* Some memory grows downwards. Changes once, as dq_foreign does. */
+extern bool dq_grows;
+/* An access to `addr`, where nothing is mapped, may be about to let memory grow. In a signal handler. */
+bool dq_grow_may(abi_ptr addr);
+/*
+ * Let it, so that the access can be made again; or it is a fault when it is made again. Blocks; does
+ * not return if the thread goes to the master for that.
+ */
+void dq_grow(CPUState *cpu, abi_ptr addr);
+
+/* ------------------------------------------------------------------ mlock.c */
+
+/* On the master: locking and unlocking of memory. True: done, *ret is the result. Blocks. */
+bool dq_mlock_call(int num, const abi_long arg[8], abi_long *ret);
+void dq_mlock_in_child(void);
 
 /* ------------------------------------------------------------------ thread.c */
 

@@ -25,9 +25,13 @@
 #include "user/guest-base.h"
 #include "user/page-protection.h"
 #include "exec/page-protection.h"
+#include "dqemu/split.h"
+#include "dqemu/translate.h"
 #include "user-mmap.h"
 #include "target_mman.h"
 #include "master/map.h"
+#include "areas.h"
+#include "map.h"
 #include "source.h"
 #include "split.h"
 
@@ -37,9 +41,22 @@
 #define IPC_SHMAT 21
 #define IPC_SHMDT 22
 
-static int host_prot(int prot)
+int dq_map_host_prot(int prot)
 {
     return (prot & (PROT_READ | PROT_WRITE)) | (prot & PROT_EXEC ? PROT_READ : 0);
+}
+
+int dq_map_guest_prot(int page_flags)
+{
+    return (page_flags & PAGE_READ ? PROT_READ : 0) |
+           (page_flags & PAGE_WRITE_ORG ? PROT_WRITE : 0) |
+           (page_flags & PAGE_EXEC ? PROT_EXEC : 0);
+}
+
+int dq_map_like(int page_flags)
+{
+    int flags = page_flags & ~(PAGE_WRITE_ORG | PAGE_WRITE_INV | PAGE_ANON | PAGE_PASSTHROUGH);
+    return page_flags & PAGE_WRITE_ORG ? flags | PAGE_WRITE : flags;
 }
 
 bool dq_map_attaches(int num, abi_long arg)
@@ -85,36 +102,120 @@ bool dq_map_call(int num, abi_long arg)
     }
 }
 
-/*
- * Call fn for each stretch of [start, start + len) that is foreign, or is not. Without any
- * foreign memory (the usual case) that is one call.
- */
-static void for_each_kind(abi_ulong start, abi_ulong len,
-                          void (*fn)(abi_ulong start, abi_ulong len, bool foreign, void *arg),
-                          void *arg)
-{
-    uint64_t from = start, end = (uint64_t)start + len; /* the end may be that of all addresses */
+/* Some memory is to be empty in a forked child. With the turn. */
+static bool wiped;
 
-    if (!dq_foreign) {
+/* Is the page at `from` foreign? *last: that of the range; then, to where it is the same. */
+static bool stretch_of_kind(abi_ulong from, abi_ulong *last)
+{
+    abi_ulong to = *last, next;
+    bool foreign;
+
+    mmap_lock();
+    foreign = page_stretch(from, &to) & DQ_PAGE_FOREIGN;
+    while (to < *last) {
+        next = *last;
+        if (!!(page_stretch(to + 1, &next) & DQ_PAGE_FOREIGN) != foreign) {
+            break;
+        }
+        to = next;
+    }
+    mmap_unlock();
+    *last = to;
+    return foreign;
+}
+
+void dq_map_each_kind(abi_ulong start, abi_ulong len,
+                      void (*fn)(abi_ulong start, abi_ulong len, bool foreign, void *arg),
+                      void *arg)
+{
+    abi_ulong last = start + len - 1, to = last; /* the last may be that of all addresses */
+    bool foreign;
+
+    if (!dq_foreign) { /* the usual case */
         fn(start, len, false, arg);
         return;
     }
-    while (from < end) {
-        bool foreign = page_get_flags(from) & DQ_PAGE_FOREIGN;
-        uint64_t to = from + TARGET_PAGE_SIZE;
-
-        while (to < end && !!(page_get_flags(to) & DQ_PAGE_FOREIGN) == foreign) {
-            to += TARGET_PAGE_SIZE;
+    for (abi_ulong from = start;; from = to + 1, to = last) {
+        foreign = stretch_of_kind(from, &to);
+        fn(from, to - from + 1, foreign, arg);
+        if (to == last) {
+            return;
         }
-        fn(from, to - from, foreign, arg);
-        from = to;
     }
+}
+
+/* ---------------------------------------------------------------- the host's areas */
+
+/* What the host maps for these page flags of QEMU's. */
+static int prot_of_flags(int page_flags)
+{
+    return (page_flags & (PAGE_READ | PAGE_EXEC) ? PROT_READ : 0) |
+           (page_flags & PAGE_WRITE ? PROT_WRITE : 0);
+}
+
+/* The host protects the range as the guest's map says. With mmap_lock. */
+static void restore_host(abi_ulong start, abi_ulong len)
+{
+    abi_ulong last = start + len - 1, to = last;
+
+    for (abi_ulong from = start;; from = to + 1, to = last) {
+        int prot = prot_of_flags(page_stretch(from, &to));
+
+        dq_areas_protect(g2h_untagged(from), to - from + 1, prot);
+        if (to == last) {
+            return;
+        }
+    }
+}
+
+void dq_map_restore_host(abi_ulong start, abi_ulong len)
+{
+    mmap_lock();
+    restore_host(start, len);
+    mmap_unlock();
+}
+
+/* What the kernel did before it had no room is undone. With mmap_lock. */
+static bool try_to_protect(abi_ulong start, abi_ulong len, int prot)
+{
+    int err;
+
+    if (mprotect(g2h_untagged(start), len, prot) == 0) {
+        return true;
+    }
+    err = errno;
+    restore_host(start, len);
+    errno = err;
+    return false;
+}
+
+/* Split pages are areas of their own. True: there are fewer now. Not with mmap_lock. */
+static bool make_room(void)
+{
+    bool some = errno == ENOMEM && dq_engaged && dq_split_any();
+
+    if (some) {
+        dq_split_exclude(0, dq_split_shadow());
+    }
+    return some;
+}
+
+bool dq_map_protect_host(abi_ulong start, abi_ulong len, int prot)
+{
+    bool done;
+
+    do {
+        mmap_lock();
+        done = try_to_protect(start, len, prot);
+        mmap_unlock();
+    } while (!done && make_room());
+    return done;
 }
 
 /* ---------------------------------------------------------------- unmapping */
 
-/* Is nothing mapped there? (Others may split the tree's nodes for translated code.) */
-static bool is_empty(abi_ulong start, abi_ulong len)
+bool dq_map_is_empty(abi_ulong start, abi_ulong len)
 {
     bool empty;
 
@@ -124,12 +225,15 @@ static bool is_empty(abi_ulong start, abi_ulong len)
     return empty;
 }
 
-/* Back to reserved memory under the pager. With mmap_lock. */
-static void forbid_host(abi_ulong start, abi_ulong len, bool foreign, void *arg)
+/*
+ * Foreign memory goes, and there is reserved memory under the pager again. With mmap_lock; the range's
+ * ends are those of areas already, so the kernel needs no more of them.
+ */
+static void reserve_again(abi_ulong start, abi_ulong len, bool foreign, void *arg)
 {
     void *host = g2h_untagged(start);
 
-    if (!foreign && mprotect(host, len, PROT_NONE) == 0) {
+    if (!foreign) {
         return;
     }
     if (mmap(host, len, PROT_NONE, MAP_FIXED | MAP_ANONYMOUS | MAP_PRIVATE | MAP_NORESERVE, -1,
@@ -143,30 +247,57 @@ static void forbid_host(abi_ulong start, abi_ulong len, bool foreign, void *arg)
     }
 }
 
-/* What is split in the range is joined, and nothing is split until the call ends. */
-static void exclude(abi_ulong start, abi_ulong len)
+void dq_map_exclude(abi_ulong start, abi_ulong len)
 {
     dq_split_exclude(start >> DQ_PAGE_BITS, len >> DQ_PAGE_BITS);
 }
 
-/* No node maps the range any more, and its pages are untouched. */
-static void forget(abi_ulong start, abi_ulong len)
+void dq_map_reserve(abi_ulong start, abi_ulong len)
 {
-    exclude(start, len);
-    mmap_lock();
-    for_each_kind(start, len, forbid_host, NULL);
+    reserve_again(start, len, true, NULL);
     page_set_flags(start, start + len - 1, 0);
     shm_region_rm_complete(start, start + len - 1);
-    mmap_unlock();
-    dq_map_tell(DQ_MAP_FORBID, start, len, 0);
-    dq_map_wait();
-    dq_source_forget(start, len);
-    dq_pager_reset(start >> DQ_PAGE_BITS, len >> DQ_PAGE_BITS);
 }
 
-/* In the child of a fork, QEMU's own function does the rest. */
-static void forget_in_child(abi_ulong start, abi_ulong len)
+/* Back to reserved memory. */
+static bool forbid_host(abi_ulong start, abi_ulong len)
 {
+    bool done;
+
+    do {
+        mmap_lock();
+        done = try_to_protect(start, len, PROT_NONE);
+        if (done) {
+            if (wiped) { /* what is mapped next has not asked for it */
+                madvise(g2h_untagged(start), len, MADV_KEEPONFORK);
+            }
+            dq_map_each_kind(start, len, reserve_again, NULL);
+            page_set_flags(start, start + len - 1, 0);
+            shm_region_rm_complete(start, start + len - 1);
+        }
+        mmap_unlock();
+    } while (!done && make_room());
+    return done;
+}
+
+bool dq_map_forget(abi_ulong start, abi_ulong len)
+{
+    dq_map_exclude(start, len);
+    if (!forbid_host(start, len)) {
+        return false;
+    }
+    dq_map_tell(DQ_MAP_FORBID, start, len, 0);
+    dq_map_wait();
+    dq_mlock_forget(start, len);
+    dq_source_forget(start, len);
+    dq_pager_reset(start >> DQ_PAGE_BITS, len >> DQ_PAGE_BITS);
+    return true;
+}
+
+/* Before the cluster is engaged, and in the child of a fork, QEMU's own function does the rest. */
+void dq_map_forget_unengaged(abi_ulong start, abi_ulong len)
+{
+    dq_mlock_forget(start, len);
     if (dq_source_any()) {
         mmap_lock();
         dq_source_forget(start, len);
@@ -177,13 +308,11 @@ static void forget_in_child(abi_ulong start, abi_ulong len)
 bool dq_munmap(abi_ulong start, abi_ulong len, int *ret)
 {
     if (!dq_engaged) {
-        forget_in_child(start, len);
+        dq_map_forget_unengaged(start, len);
         return false;
     }
-    if (!is_empty(start, len)) {
-        forget(start, len);
-    }
-    *ret = 0;
+    dq_areas_keep();
+    *ret = dq_map_is_empty(start, len) || dq_map_forget(start, len) ? 0 : -1;
     return true;
 }
 
@@ -196,14 +325,13 @@ bool dq_munmap(abi_ulong start, abi_ulong len, int *ret)
 static void *try_mapping(abi_ulong len, int prot, int flags, int fd, off_t offset)
 {
     flags &= ~(MAP_FIXED | MAP_FIXED_NOREPLACE | MAP_POPULATE | MAP_LOCKED | MAP_GROWSDOWN);
-    return mmap(NULL, len, host_prot(prot), flags, fd, offset);
+    return mmap(NULL, len, dq_map_host_prot(prot), flags, fd, offset);
 }
 
-/* Where the new mapping goes, or -1 with errno. */
-static abi_ulong choose_address(abi_ulong start, abi_ulong len, int flags)
+abi_ulong dq_map_choose(abi_ulong start, abi_ulong len, int flags)
 {
     if (flags & MAP_FIXED_NOREPLACE) {
-        if (!is_empty(start, len)) {
+        if (!dq_map_is_empty(start, len)) {
             errno = EEXIST;
             return -1;
         }
@@ -226,28 +354,30 @@ void dq_map_tell_private(abi_ulong start, abi_ulong len, int page_flags)
     dq_map_tell(masters ? DQ_MAP_FOREIGN : DQ_MAP_SET, start, len, page_flags);
 }
 
-/* False, with errno: the kernel has no room for another mapping; nothing has changed. */
-static bool allow(abi_ulong start, abi_ulong len, int prot, int page_flags)
+bool dq_map_allow(abi_ulong start, abi_ulong len, int prot, int page_flags)
 {
-    int err;
-
-    mmap_lock();
-    err = mprotect(g2h_untagged(start), len, host_prot(prot)) ? errno : 0;
-    if (!err) {
-        page_set_flags(start, start + len - 1, page_flags);
-    }
-    mmap_unlock();
-    if (err) {
-        errno = err;
+    if (!dq_map_protect_host(start, len, dq_map_host_prot(prot))) {
         return false;
     }
+    mmap_lock();
+    page_set_flags(start, start + len - 1, page_flags);
+    mmap_unlock();
     dq_map_tell_private(start, len, page_flags);
     dq_map_wait();
     return true;
 }
 
-/* `mapping` is the kernel's, somewhere; it becomes the guest's range. */
-static abi_long map_foreign(abi_ulong start, abi_ulong len, void *mapping, int page_flags)
+/* -1, with the errno of before. */
+static abi_long unmap_own(void *mapping, abi_ulong len)
+{
+    int err = errno;
+
+    munmap(mapping, len);
+    errno = err;
+    return -1;
+}
+
+abi_long dq_map_foreign(abi_ulong start, abi_ulong len, void *mapping, int page_flags)
 {
     void *host = g2h_untagged(start);
 
@@ -256,7 +386,7 @@ static abi_long map_foreign(abi_ulong start, abi_ulong len, void *mapping, int p
     mmap_lock();
     if (mremap(mapping, len, len, MREMAP_MAYMOVE | MREMAP_FIXED, host) != host) {
         mmap_unlock();
-        return -1;
+        return unmap_own(mapping, len);
     }
     page_set_flags(start, start + len - 1, page_flags);
     mmap_unlock();
@@ -272,34 +402,58 @@ static void fill(abi_ulong start, abi_ulong len, const void *source)
     }
 }
 
-/* Likewise, but private and of a file (fd: to find its holes, or -1). */
-static abi_long map_file(abi_ulong start, abi_ulong len, char *mapping, int prot, int page_flags,
-                         int fd, off_t offset)
+/* The same for what lies within the file: it is read, and the mapping becomes its source. */
+static bool map_content(abi_ulong start, abi_ulong len, char *mapping, int prot, int page_flags,
+                        int fd, off_t offset)
+{
+    GArray *extents;
+    int err;
+
+    if (!dq_map_protect_host(start, len, PROT_READ | PROT_WRITE)) {
+        unmap_own(mapping, len);
+        return false;
+    }
+    extents = dq_source_extents(fd, offset, len);
+    mprotect(mapping, len, PROT_READ);
+    dq_source_add(start, len, mapping, extents);
+    g_array_free(extents, true);
+    dq_source_each(start, len, fill);
+    if (dq_map_allow(start, len, prot, page_flags | PAGE_RESET | PAGE_PASSTHROUGH)) {
+        return true;
+    }
+    err = errno;
+    dq_map_forget(start, len);
+    errno = err;
+    return false;
+}
+
+abi_long dq_map_file(abi_ulong start, abi_ulong len, char *mapping, int prot, int page_flags,
+                     int fd, off_t offset)
 {
     abi_ulong inside = dq_source_in_file(mapping, len);
+    int err;
 
     if (inside < len) {
-        mprotect(mapping + inside, len - inside, host_prot(prot));
-        if (map_foreign(start + inside, len - inside, mapping + inside, page_flags) == -1) {
-            return -1;
+        mprotect(mapping + inside, len - inside, dq_map_host_prot(prot));
+        if (dq_map_foreign(start + inside, len - inside, mapping + inside, page_flags) == -1) {
+            return unmap_own(mapping, inside);
         }
     }
-    if (inside) {
-        GArray *extents = dq_source_extents(fd, offset, inside);
-
-        mprotect(mapping, inside, PROT_READ);
-        if (mprotect(g2h_untagged(start), inside, PROT_READ | PROT_WRITE)) {
-            g_array_free(extents, true);
-            return -1;
+    if (inside && !map_content(start, inside, mapping, prot, page_flags, fd, offset)) {
+        err = errno;
+        if (inside < len) {
+            dq_map_forget(start + inside, len - inside);
         }
-        dq_source_add(start, inside, mapping, extents);
-        g_array_free(extents, true);
-        dq_source_each(start, inside, fill);
-        if (!allow(start, inside, prot, page_flags | PAGE_RESET | PAGE_PASSTHROUGH)) {
-            return -1;
-        }
+        errno = err;
+        return -1;
     }
     return start;
+}
+
+/* The kernel lets private anonymous memory grow alone. */
+static bool grows_down(int flags)
+{
+    return flags & MAP_GROWSDOWN && flags & MAP_ANONYMOUS && (flags & MAP_TYPE) == MAP_PRIVATE;
 }
 
 /* The kernel's mapping goes where it belongs, or away. */
@@ -307,58 +461,105 @@ static abi_long place(abi_ulong start, abi_ulong len, int prot, int flags, int p
                       void *mapping, int fd, off_t offset)
 {
     abi_long ret;
+    int file;
 
     if (flags & MAP_ANONYMOUS && (flags & MAP_TYPE) == MAP_PRIVATE) {
         munmap(mapping, len);
         page_flags |= PAGE_RESET | PAGE_PASSTHROUGH | PAGE_ANON;
-        return allow(start, len, prot, page_flags) ? (abi_long)start : -1;
-    }
-    if ((flags & MAP_TYPE) == MAP_PRIVATE) {
-        int file = dq_source_reopen(fd, len);
-
-        ret = map_file(start, len, mapping, prot, page_flags, file, offset);
-        if (file >= 0) {
-            close(file);
+        if (grows_down(flags)) {
+            page_flags |= DQ_PAGE_GROWS;
+            dq_grows = true;
         }
-    } else {
-        ret = map_foreign(start, len, mapping, page_flags);
+        return dq_map_allow(start, len, prot, page_flags) ? (abi_long)start : -1;
     }
-    if (ret == -1) {
-        int err = errno;
-        munmap(mapping, len);
-        errno = err;
+    if ((flags & MAP_TYPE) != MAP_PRIVATE) {
+        return dq_map_foreign(start, len, mapping, page_flags);
+    }
+    file = dq_source_reopen(fd, len);
+    ret = dq_map_file(start, len, mapping, prot, page_flags, file, offset);
+    if (file >= 0) {
+        close(file);
     }
     return ret;
+}
+
+static void mark_growing(abi_ulong start, abi_ulong len)
+{
+    int sticky = PAGE_ANON | PAGE_PASSTHROUGH, flags;
+
+    dq_grows = true;
+    mmap_lock();
+    flags = page_get_flags(start) & ~sticky;
+    page_set_flags(start, start + len - 1, flags | DQ_PAGE_GROWS);
+    mmap_unlock();
+}
+
+/*
+ * QEMU's own function maps it, without the kernel's locking (mlock.c does that). The call comes here
+ * again, and then passes.
+ */
+static bool map_unengaged(abi_ulong start, abi_ulong len, int prot, int flags, int fd, off_t offset,
+                          bool locked, abi_long *ret)
+{
+    static bool again; /* the turn guards it */
+
+    if (flags & MAP_FIXED) {
+        dq_map_forget_unengaged(start, len);
+    }
+    if ((!locked && !grows_down(flags)) || again) {
+        return false;
+    }
+    again = true;
+    *ret = target_mmap(start, len, prot, flags & ~(MAP_LOCKED | MAP_GROWSDOWN), fd, offset);
+    again = false;
+    if (*ret != -1 && grows_down(flags)) {
+        mark_growing(*ret, len);
+    }
+    if (*ret != -1 && locked) {
+        dq_mlock_add(*ret, len);
+    }
+    return true;
+}
+
+static abi_long map(abi_ulong start, abi_ulong len, int prot, int flags, int page_flags, int fd,
+                    off_t offset)
+{
+    void *mapping = try_mapping(len, prot, flags, fd, offset);
+
+    if (mapping == MAP_FAILED) {
+        return -1;
+    }
+    start = dq_map_choose(start, len, flags);
+    if (start == (abi_ulong)-1) {
+        return unmap_own(mapping, len);
+    }
+    dq_map_exclude(start, len); /* an attempt may be under way to split what was there before */
+    if (!dq_map_is_empty(start, len) && !dq_map_forget(start, len)) {
+        return unmap_own(mapping, len);
+    }
+    return place(start, len, prot, flags, page_flags, mapping, fd, offset);
 }
 
 bool dq_mmap(abi_ulong start, abi_ulong len, int prot, int flags, int page_flags, int fd,
              off_t offset, abi_long *ret)
 {
-    void *mapping;
+    bool locked = false;
 
-    if (!dq_engaged) {
-        if (flags & MAP_FIXED) {
-            forget_in_child(start, len);
+    if (dq_config.nodes > 1) {
+        dq_areas_keep();
+        errno = dq_mlock_new(len, flags & MAP_LOCKED, &locked);
+        if (errno) {
+            *ret = -1;
+            return true;
         }
-        return false;
     }
-    *ret = -1;
-    mapping = try_mapping(len, prot, flags, fd, offset);
-    if (mapping == MAP_FAILED) {
-        return true;
+    if (!dq_engaged) {
+        return map_unengaged(start, len, prot, flags, fd, offset, locked, ret);
     }
-    start = choose_address(start, len, flags);
-    if (start == (abi_ulong)-1) {
-        int err = errno;
-        munmap(mapping, len);
-        errno = err;
-        return true;
+    *ret = map(start, len, prot, flags, page_flags, fd, offset);
+    if (locked && *ret != -1) {
+        dq_mlock_add(*ret, len);
     }
-    exclude(start, len); /* an attempt may be under way to split what was there before */
-    if (!is_empty(start, len)) {
-        forget(start, len);
-    }
-    *ret = place(start, len, prot, flags, page_flags, mapping, fd, offset);
     return true;
 }
 
@@ -371,18 +572,22 @@ struct protection {
 static void protect_kind(abi_ulong start, abi_ulong len, bool foreign, void *arg)
 {
     struct protection *p = arg;
-    int flags = p->page_flags | (foreign ? DQ_PAGE_FOREIGN : 0);
+    int flags =
+        p->page_flags | (foreign ? DQ_PAGE_FOREIGN : 0) | (page_get_flags(start) & DQ_PAGE_GROWS);
 
-    mmap_lock();
-    if (mprotect(g2h_untagged(start), len, host_prot(p->prot))) {
-        p->err = errno;
-    } else {
-        page_set_flags(start, start + len - 1, flags);
+    if (p->err) {
+        return;
     }
+    if (!dq_map_protect_host(start, len, dq_map_host_prot(p->prot))) {
+        p->err = errno;
+        return;
+    }
+    mmap_lock();
+    page_set_flags(start, start + len - 1, flags);
     mmap_unlock();
-    if (!p->err && foreign) {
+    if (foreign) {
         dq_map_tell(DQ_MAP_FOREIGN, start, len, flags);
-    } else if (!p->err) {
+    } else {
         dq_map_tell_private(start, len, flags);
     }
 }
@@ -398,223 +603,12 @@ bool dq_mprotect(abi_ulong start, abi_ulong len, int prot, int page_flags, int *
         *ret = -TARGET_ENOMEM;
         return true;
     }
-    exclude(start, len);
-    for_each_kind(start, len, protect_kind, &p);
+    dq_areas_keep();
+    dq_map_exclude(start, len);
+    dq_map_each_kind(start, len, protect_kind, &p);
     dq_map_wait();
     errno = p.err;
     *ret = p.err ? get_errno(-1) : 0;
-    return true;
-}
-
-/* ---------------------------------------------------------------- moving */
-
-static int guest_prot(int page_flags)
-{
-    return (page_flags & PAGE_READ ? PROT_READ : 0) |
-           (page_flags & PAGE_WRITE_ORG ? PROT_WRITE : 0) |
-           (page_flags & PAGE_EXEC ? PROT_EXEC : 0);
-}
-
-static int mirror_flags(int page_flags)
-{
-    int flags = page_flags & ~(PAGE_WRITE_ORG | PAGE_WRITE_INV | PAGE_ANON | PAGE_PASSTHROUGH);
-    return page_flags & PAGE_WRITE_ORG ? flags | PAGE_WRITE : flags;
-}
-
-/* The kernel moves its own mapping. */
-static abi_long remap_foreign(abi_ulong old_addr, abi_ulong old_size, abi_ulong new_size,
-                              abi_ulong new_addr)
-{
-    int flags = mirror_flags(page_get_flags(old_addr)) | PAGE_RESET;
-    void *host = mremap(g2h_untagged(old_addr), old_size, new_size, MREMAP_MAYMOVE | MREMAP_FIXED,
-                        g2h_untagged(new_addr));
-
-    if (host == MAP_FAILED) {
-        return -1;
-    }
-    mmap_lock();
-    page_set_flags(new_addr, new_addr + new_size - 1, flags);
-    mmap_unlock();
-    if (old_size) { /* zero: a second mapping of the same memory */
-        forget(old_addr, old_size);
-    }
-    dq_map_tell(DQ_MAP_FOREIGN, new_addr, new_size, flags);
-    dq_map_wait();
-    return new_addr;
-}
-
-/* Private memory is copied: its pages may be anywhere. Zeroes need not be: they are there. */
-static bool copy_pages(abi_ulong from, abi_ulong to, abi_ulong len)
-{
-    if (mprotect(g2h_untagged(from), len, PROT_READ) ||
-        mprotect(g2h_untagged(to), len, PROT_READ | PROT_WRITE)) {
-        return false;
-    }
-    for (abi_ulong done = 0; done < len; done += TARGET_PAGE_SIZE) {
-        void *page = g2h_untagged(from + done);
-
-        if (done % (PREFETCH_PAGES * TARGET_PAGE_SIZE) == 0) {
-            dq_pager_want((from + done) >> DQ_PAGE_BITS,
-                          MIN(PREFETCH_PAGES, (len - done) >> DQ_PAGE_BITS), false);
-        }
-        if (!buffer_is_zero(page, TARGET_PAGE_SIZE)) {
-            memcpy(g2h_untagged(to + done), page, TARGET_PAGE_SIZE);
-        }
-    }
-    return true;
-}
-
-/* Private memory at the end of a mapping grows. */
-static bool extend(abi_ulong start, abi_ulong len, int old_flags)
-{
-    int flags = mirror_flags(old_flags) | (old_flags & (PAGE_ANON | PAGE_PASSTHROUGH));
-    void *more = dq_source_grow(start, len);
-
-    exclude(start, len);
-    if (more == MAP_FAILED) {
-        return false;
-    }
-    if (more) {
-        return map_file(start, len, more, guest_prot(old_flags), flags, -1, 0) != -1;
-    }
-    return allow(start, len, guest_prot(old_flags), flags | PAGE_RESET);
-}
-
-static abi_long remap_private(abi_ulong old_addr, abi_ulong old_size, abi_ulong new_size,
-                              abi_ulong new_addr)
-{
-    int old_flags = page_get_flags(old_addr);
-    int flags = mirror_flags(old_flags) | PAGE_RESET | (old_flags & (PAGE_ANON | PAGE_PASSTHROUGH));
-
-    int err;
-
-    exclude(old_addr, old_size);
-    exclude(new_addr, new_size);
-    if (!copy_pages(old_addr, new_addr, old_size) ||
-        !allow(new_addr, old_size, guest_prot(old_flags), flags)) {
-        err = errno;
-    } else {
-        dq_source_move(old_addr, old_size, new_addr);
-        if (new_size == old_size || extend(new_addr + old_size, new_size - old_size, old_flags)) {
-            forget(old_addr, old_size);
-            return new_addr;
-        }
-        err = errno;
-        dq_source_move(new_addr, old_size, old_addr);
-    }
-    /* the old mapping stays as it was */
-    forget(new_addr, new_size);
-    mprotect(g2h_untagged(old_addr), old_size, host_prot(guest_prot(old_flags)));
-    errno = err;
-    return -1;
-}
-
-struct remap {
-    abi_ulong from, end, to, grow; /* the last part grows */
-    bool failed;
-};
-
-static void remap_kind(abi_ulong start, abi_ulong len, bool foreign, void *arg)
-{
-    struct remap *r = arg;
-    abi_ulong new_len = len + (start + len == r->end ? r->grow : 0);
-    abi_ulong to = r->to + (start - r->from);
-
-    if (!r->failed) {
-        r->failed = (foreign ? remap_foreign(start, len, new_len, to)
-                             : remap_private(start, len, new_len, to)) == -1;
-    }
-}
-
-/* Where a mapping that must move goes, its place forgotten; or -1 with errno. */
-static abi_ulong move_target(abi_ulong old_addr, abi_ulong old_size, abi_ulong new_size,
-                             unsigned long flags, abi_ulong new_addr)
-{
-    if (!(flags & MREMAP_FIXED)) {
-        return choose_address(0, new_size, 0);
-    }
-    if ((new_addr & ~TARGET_PAGE_MASK) || !(flags & MREMAP_MAYMOVE) ||
-        (new_addr < old_addr + old_size && old_addr < new_addr + new_size)) {
-        errno = EINVAL;
-        return -1;
-    }
-    if (!is_empty(new_addr, new_size)) {
-        forget(new_addr, new_size);
-    }
-    return new_addr;
-}
-
-static abi_long remap(abi_ulong old_addr, abi_ulong old_size, abi_ulong new_size,
-                      unsigned long flags, abi_ulong new_addr)
-{
-    int page_flags = page_get_flags(old_size ? old_addr + old_size - 1 : old_addr);
-    bool foreign = page_flags & DQ_PAGE_FOREIGN;
-    struct remap r = {.from = old_addr};
-
-    if (!(flags & MREMAP_FIXED) && old_size) {
-        if (new_size <= old_size) {
-            if (new_size < old_size) {
-                forget(old_addr + new_size, old_size - new_size);
-            }
-            return old_addr;
-        }
-        if (!foreign && guest_range_valid_untagged(old_addr, new_size) &&
-            is_empty(old_addr + old_size, new_size - old_size)) {
-            if (!extend(old_addr + old_size, new_size - old_size, page_flags)) {
-                return -1;
-            }
-            return old_addr;
-        }
-        if (!(flags & MREMAP_MAYMOVE)) {
-            errno = ENOMEM;
-            return -1;
-        }
-    }
-    new_addr = move_target(old_addr, old_size, new_size, flags, new_addr);
-    if (new_addr == (abi_ulong)-1) {
-        return -1;
-    }
-    if (!old_size) {
-        return remap_foreign(old_addr, old_size, new_size, new_addr);
-    }
-    if (new_size < old_size) {
-        forget(old_addr + new_size, old_size - new_size);
-        old_size = new_size;
-    }
-    r.end = old_addr + old_size;
-    r.to = new_addr;
-    r.grow = new_size - old_size;
-    for_each_kind(old_addr, old_size, remap_kind, &r);
-    return r.failed ? (abi_ulong)-1 : new_addr;
-}
-
-bool dq_mremap(abi_ulong old_addr, abi_ulong old_size, abi_ulong new_size, unsigned long flags,
-               abi_ulong new_addr, abi_long *ret)
-{
-    old_size = TARGET_PAGE_ALIGN(old_size);
-    new_size = TARGET_PAGE_ALIGN(new_size);
-    if (!dq_engaged) {
-        if (old_size) {
-            forget_in_child(old_addr, old_size);
-        }
-        if (flags & MREMAP_FIXED && new_size) {
-            forget_in_child(new_addr, new_size);
-        }
-        return false;
-    }
-    *ret = -1;
-    if ((old_addr & ~TARGET_PAGE_MASK) || !new_size ||
-        (flags & ~(unsigned long)(MREMAP_MAYMOVE | MREMAP_FIXED)) ||
-        ((flags & MREMAP_FIXED) && !guest_range_valid_untagged(new_addr, new_size))) {
-        errno = EINVAL;
-    } else if (!guest_range_valid_untagged(old_addr, old_size ? old_size : 1) ||
-               !page_check_range(old_addr, old_size ? old_size : 1, PAGE_VALID)) {
-        errno = EFAULT;
-    } else if (!old_size && !(page_get_flags(old_addr) & DQ_PAGE_FOREIGN)) {
-        errno = EINVAL; /* only shared memory can be mapped twice */
-    } else {
-        *ret = remap(old_addr, old_size, new_size, flags, new_addr);
-    }
     return true;
 }
 
@@ -623,14 +617,17 @@ bool dq_mremap(abi_ulong old_addr, abi_ulong old_size, abi_ulong new_size, unsig
 static void dontneed(abi_ulong start, abi_ulong len, const void *source)
 {
     if (source) {
-        exclude(start, len);
+        dq_map_exclude(start, len);
         dq_source_restore(start, len, source);
     } else if (dq_engaged) {
-        exclude(start, len);
+        dq_map_exclude(start, len);
         dq_pager_reset(start >> DQ_PAGE_BITS, len >> DQ_PAGE_BITS);
     } else {
         madvise(g2h_untagged(start), len, MADV_DONTNEED);
     }
+    mmap_lock();
+    page_reset_target_data(start, start + len - 1);
+    mmap_unlock();
 }
 
 static void dontneed_kind(abi_ulong start, abi_ulong len, bool foreign, void *arg)
@@ -642,10 +639,45 @@ static void dontneed_kind(abi_ulong start, abi_ulong len, bool foreign, void *ar
     }
 }
 
+/* What is of a file, for the guest, is anonymous for the kernel, which would take it. */
+static bool is_anonymous(abi_ulong start, abi_ulong len)
+{
+    abi_ulong last = start + len - 1, to = last;
+    bool is = true;
+
+    mmap_lock();
+    for (abi_ulong from = start; is; from = to + 1, to = last) {
+        is = page_stretch(from, &to) & PAGE_ANON;
+        if (to == last) {
+            break;
+        }
+    }
+    mmap_unlock();
+    return is;
+}
+
+/* What a child of a fork shall find: QEMU asks the kernel. True: it must not. */
+static bool advise_forks(abi_ulong start, abi_ulong len, abi_long *ret)
+{
+    if (dq_engaged && !is_anonymous(start, len)) {
+        *ret = -TARGET_EINVAL;
+        return true;
+    }
+    wiped = true;
+    return false;
+}
+
 /* In the child of a fork what was a file's is still anonymous memory. */
 bool dq_madvise(abi_ulong start, abi_ulong len, int advice, abi_long *ret)
 {
-    if ((!dq_engaged && !dq_source_any()) || advice != MADV_DONTNEED) {
+    if (advice == MADV_WIPEONFORK || advice == MADV_KEEPONFORK) {
+        return advise_forks(start, len, ret);
+    }
+    if (advice == MADV_DONTNEED && dq_mlock_any(start, len)) {
+        *ret = -TARGET_EINVAL;
+        return true;
+    }
+    if ((!dq_engaged && !dq_source_within(start, len)) || advice != MADV_DONTNEED) {
         return false;
     }
     if (!page_check_range(start, len, PAGE_VALID)) {
@@ -655,7 +687,7 @@ bool dq_madvise(abi_ulong start, abi_ulong len, int advice, abi_long *ret)
     if (!dq_engaged) {
         mmap_lock();
     }
-    for_each_kind(start, len, dontneed_kind, NULL);
+    dq_map_each_kind(start, len, dontneed_kind, NULL);
     if (!dq_engaged) {
         mmap_unlock();
     }
@@ -670,7 +702,7 @@ void dq_shm_attached(abi_ulong start, abi_ulong len)
     int flags;
 
     if (!dq_engaged) {
-        forget_in_child(start, len);
+        dq_map_forget_unengaged(start, len);
         return;
     }
     /* whatever was there before (SHM_REMAP) is gone on the master; now elsewhere */
@@ -679,7 +711,7 @@ void dq_shm_attached(abi_ulong start, abi_ulong len)
     dq_source_forget(start, len);
     dq_pager_reset(start >> DQ_PAGE_BITS, len >> DQ_PAGE_BITS);
     dq_foreign = true;
-    flags = mirror_flags(page_get_flags(start)) | PAGE_RESET | DQ_PAGE_FOREIGN;
+    flags = dq_map_like(page_get_flags(start)) | PAGE_RESET | DQ_PAGE_FOREIGN;
     mmap_lock();
     page_set_flags(start, start + len - 1, flags);
     mmap_unlock();
@@ -716,7 +748,11 @@ void dq_map_apply(const struct dq_msg_map *m)
     switch (m->op) {
     case DQ_MAP_SET:
         flags = m->flags;
-        prot = host_prot(guest_prot(flags & PAGE_WRITE ? flags | PAGE_WRITE_ORG : flags));
+        if (flags & DQ_PAGE_GROWS) {
+            qatomic_set(&dq_grows, true);
+        }
+        prot = dq_map_host_prot(
+            dq_map_guest_prot(flags & PAGE_WRITE ? flags | PAGE_WRITE_ORG : flags));
         break;
     case DQ_MAP_FOREIGN:
         flags = PAGE_VALID | PAGE_RESET | DQ_PAGE_FOREIGN;

@@ -36,6 +36,7 @@
 #define GUEST_SPACE (TARGET_LONG_BITS == 32 ? 1ull << 32 : 1ull << 46)
 
 struct dq_config dq_config = {.nodes = 1};
+bool dq_is_child;
 
 /*
  * The descriptor of the control channel; ",stack" behind it says that the limit of the stack was lowered
@@ -545,6 +546,8 @@ void dq_fork_end(bool child)
     dq_threads_forked();
     dq_cpus_forked();
     dq_map_forked();
+    dq_mlock_in_child();
+    dq_is_child = true;
     dq_engaged = false;
     dq_config.nodes = 1;
 }

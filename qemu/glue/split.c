@@ -37,6 +37,7 @@
 #include "tcg/tcg-temp-internal.h"
 #include "dqemu/redirect.h"
 #include "dqemu/split.h"
+#include "areas.h"
 #include "split.h"
 #include "dqemu/translate.h"
 
@@ -51,13 +52,7 @@ static bool can_protect(uint64_t page, unsigned count, int prot)
 
 static void must_protect(uint64_t page, unsigned count, int prot)
 {
-    if (!can_protect(page, count, prot)) {
-        dq_control_error(125,
-                         "node %d: cannot join a split page: %s; raise vm.max_map_count, or set "
-                         "-o split.pages to less",
-                         dq_config.node, strerror(errno));
-        _exit(125);
-    }
+    dq_areas_protect(g2h_untagged(page << DQ_PAGE_BITS), (size_t)count << DQ_PAGE_BITS, prot);
 }
 
 /*
@@ -252,6 +247,7 @@ static __thread bool is_member; /* registered with dqemu/split.c */
 /* What this thread's latest trap was; taken up by dq_split_settle(). */
 static __thread struct {
     bool pending;
+    bool grow;   /* below memory that grows (grow.c) */
     bool shadow; /* of a shadow page: the table was read before the page was closed */
     uint64_t page, addr;
 } trap;
@@ -293,6 +289,15 @@ static bool is_allowed_now(abi_ulong page, bool is_write, const sigset_t *mask)
     return flags & (is_write ? PAGE_WRITE : PAGE_READ) && !(flags & DQ_PAGE_FOREIGN);
 }
 
+/* The instruction ends here, and is executed again after dq_split_settle(). */
+static void G_NORETURN end_instruction(CPUState *cpu, uintptr_t pc, const sigset_t *mask)
+{
+    trap.pending = true;
+    sigprocmask(SIG_SETMASK, mask, NULL);
+    cpu->exception_index = EXCP_INTERRUPT;
+    cpu_loop_exit_restore(cpu, pc);
+}
+
 bool dq_split_fault(CPUState *cpu, abi_ptr addr, bool is_write, uintptr_t pc, bool unwinds,
                     const sigset_t *mask)
 {
@@ -300,6 +305,11 @@ bool dq_split_fault(CPUState *cpu, abi_ptr addr, bool is_write, uintptr_t pc, bo
 
     if (is_write && unwinds && dq_engaged) {
         dq_translate_fault(cpu, pc, mask);
+    }
+    trap.grow = unwinds && dq_grow_may(addr);
+    if (trap.grow) {
+        trap.addr = addr;
+        end_instruction(cpu, pc, mask);
     }
     if (!dq_split_shadow()) {
         return own_access && is_allowed_now(addr & TARGET_PAGE_MASK, is_write, mask);
@@ -321,10 +331,7 @@ bool dq_split_fault(CPUState *cpu, abi_ptr addr, bool is_write, uintptr_t pc, bo
         }
         return !trap.shadow; /* such addresses come from the table, and only code above has them */
     }
-    trap.pending = true;
-    sigprocmask(SIG_SETMASK, mask, NULL);
-    cpu->exception_index = EXCP_INTERRUPT;
-    cpu_loop_exit_restore(cpu, pc);
+    end_instruction(cpu, pc, mask);
 }
 
 /*
@@ -391,6 +398,10 @@ void dq_split_settle(CPUState *cpu)
         return;
     }
     trap.pending = false;
+    if (trap.grow) {
+        dq_grow(cpu, trap.addr);
+        return;
+    }
     dq_split_wait(page);
     pc = cpu->cc->get_pc(cpu);
     if (trap.shadow) {

@@ -392,7 +392,7 @@ bool dq_syscall_begin(CPUArchState *env, int num, const abi_long arg[8], abi_lon
     t = dq_this_thread();
     if (!dq_on_slave()) {
         if (keep_ours(num, arg, ret) || syncs_nothing(num, arg, ret) ||
-            dq_direct_call(env, num, arg, ret)) {
+            dq_mlock_call(num, arg, ret) || dq_direct_call(env, num, arg, ret)) {
             trace(env, num, arg, *ret);
             return true;
         }

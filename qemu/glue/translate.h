@@ -39,4 +39,10 @@ extern unsigned dq_split_count;
 #endif
 void *dq_split_access(CPUState *cpu, vaddr addr, unsigned size, bool store, uintptr_t ra);
 
+/*
+ * In user-exec.c: the flags of the page at `start`, and to which byte, *last at most, all pages have
+ * them (0: nothing is mapped there). With mmap_lock.
+ */
+int page_stretch(target_ulong start, target_ulong *last);
+
 #endif

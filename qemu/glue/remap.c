@@ -1,0 +1,485 @@
+/*
+ * mremap() over all nodes.
+ *
+ * Private memory that moves is copied on the master, the pages that somebody has touched alone; the
+ * kernel moves its own mappings. What grows in place does so in the reserved range, also before the
+ * cluster is engaged, where the host's kernel sees no room: there QEMU's own function does the rest.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "internal.h"
+#include "qemu/cutils.h"
+#include "user/guest-base.h"
+#include "user/page-protection.h"
+#include "exec/page-protection.h"
+#include "dqemu/translate.h"
+#include "user-mmap.h"
+#include "target_mman.h"
+#include "dqemu/uffd.h"
+#include "master/map.h"
+#include "areas.h"
+#include "map.h"
+#include "source.h"
+
+#ifndef MREMAP_DONTUNMAP /* Linux 5.7 */
+#define MREMAP_DONTUNMAP 4
+#endif
+
+struct remap {
+    abi_ulong from, old_size, new_size, to;
+    unsigned long flags;
+};
+
+/* ---------------------------------------------------------------- may it be? */
+
+/* The flags by which areas of the guest's differ, whatever translations make of them. */
+static int area_flags(int page_flags)
+{
+    return page_flags & ~(PAGE_WRITE | PAGE_WRITE_INV);
+}
+
+/* Is all of it mapped; if `alike`, in the same way? */
+static bool is_mapped(abi_ulong start, abi_ulong len, bool alike)
+{
+    abi_ulong last = start + len - 1, to = last;
+    bool is = true;
+    int first = 0;
+
+    mmap_lock();
+    for (abi_ulong from = start; is; from = to + 1, to = last) {
+        int flags = area_flags(page_stretch(from, &to));
+
+        first = from == start ? flags : first;
+        is = flags & PAGE_VALID && (!alike || flags == first);
+        if (to == last) {
+            break;
+        }
+    }
+    mmap_unlock();
+    return is;
+}
+
+static bool overlap(abi_ulong a, abi_ulong a_len, abi_ulong b, abi_ulong b_len)
+{
+    return a < (uint64_t)b + b_len && b < (uint64_t)a + a_len;
+}
+
+/* The kernel's errors, in its order: 0 or one for errno. */
+static int check_request(const struct remap *r)
+{
+    const unsigned long known = MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP;
+    bool moves = r->flags & MREMAP_MAYMOVE, fixed = r->flags & MREMAP_FIXED;
+
+    if (r->flags & ~known || (!moves && r->flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) ||
+        (r->flags & MREMAP_DONTUNMAP && r->old_size != r->new_size) ||
+        r->from & ~TARGET_PAGE_MASK || !TARGET_PAGE_ALIGN(r->new_size) ||
+        (!r->old_size && !moves)) {
+        return EINVAL;
+    }
+    if (fixed && (!guest_range_valid_untagged(r->to, TARGET_PAGE_ALIGN(r->new_size)) ||
+                  r->to & ~TARGET_PAGE_MASK)) {
+        return EINVAL;
+    }
+    return !moves && !guest_range_valid_untagged(r->from, TARGET_PAGE_ALIGN(r->new_size)) ? EINVAL
+                                                                                          : 0;
+}
+
+/* Likewise, of what is mapped. Sizes are whole pages. */
+static int check_mapped(const struct remap *r)
+{
+    abi_ulong size = r->old_size ? r->old_size : TARGET_PAGE_SIZE;
+    bool stays = !(r->flags & (MREMAP_FIXED | MREMAP_DONTUNMAP));
+    bool shrinks = stays && r->old_size && r->new_size <= r->old_size;
+
+    if (!guest_range_valid_untagged(r->from, size) ||
+        !is_mapped(r->from, TARGET_PAGE_SIZE, false)) {
+        return EFAULT;
+    }
+    if (r->flags & MREMAP_FIXED && overlap(r->from, r->old_size, r->to, r->new_size)) {
+        return EINVAL;
+    }
+    /* what only moves, or is cut off, may be of several kinds */
+    return shrinks || is_mapped(r->from, size, r->old_size != r->new_size) ? 0 : EFAULT;
+}
+
+/* ---------------------------------------------------------------- not engaged */
+
+/* The kernel's mapping of a file grows into what is reserved behind it. With mmap_lock. */
+static bool grow_over_reserved(abi_ulong start, abi_ulong old_size, abi_ulong more)
+{
+    void *host = g2h_untagged(start), *tail = g2h_untagged(start + old_size);
+    int err;
+
+    if (munmap(tail, more)) {
+        return false;
+    }
+    if (mremap(host, old_size, old_size + more, 0) == host) {
+        return true;
+    }
+    err = errno;
+    if (mmap(tail, more, PROT_NONE, MAP_FIXED | MAP_ANONYMOUS | MAP_PRIVATE | MAP_NORESERVE, -1,
+             0) != tail) {
+        dq_control_error(125, "cannot reserve guest memory again: %s", strerror(errno));
+        _exit(125);
+    }
+    errno = err;
+    return false;
+}
+
+/* A second mapping of shared memory, of the new size, replaces the first. 1: it is not shared. */
+static int replace_shared(abi_ulong start, abi_ulong new_size)
+{
+    void *host = g2h_untagged(start), *twin = mremap(host, 0, new_size, MREMAP_MAYMOVE);
+    int err;
+
+    if (twin == MAP_FAILED) {
+        return errno == EINVAL ? 1 : -1;
+    }
+    if (mremap(twin, new_size, new_size, MREMAP_MAYMOVE | MREMAP_FIXED, host) == host) {
+        return 0;
+    }
+    err = errno;
+    munmap(twin, new_size);
+    errno = err;
+    return -1;
+}
+
+/* With mmap_lock. */
+static bool grow_host(abi_ulong start, abi_ulong old_size, abi_ulong more, int flags)
+{
+    int shared = replace_shared(start, old_size + more);
+
+    if (shared <= 0) {
+        return shared == 0;
+    }
+    if (flags & PAGE_ANON) {
+        int prot = dq_map_host_prot(dq_map_guest_prot(flags));
+
+        return mprotect(g2h_untagged(start + old_size), more, prot) == 0;
+    }
+    return grow_over_reserved(start, old_size, more);
+}
+
+/* The flags of the same kind of mapping, where nothing was mapped. */
+static int new_flags(int page_flags)
+{
+    return dq_map_like(page_flags) | PAGE_RESET | (page_flags & (PAGE_ANON | PAGE_PASSTHROUGH));
+}
+
+static abi_long grow_unengaged(const struct remap *r)
+{
+    abi_ulong tail = r->from + r->old_size, more = r->new_size - r->old_size;
+    bool done = false;
+    int flags;
+
+    mmap_lock();
+    if (!page_check_range_empty(tail, tail + more - 1)) {
+        errno = ENOMEM;
+    } else {
+        flags = page_get_flags(tail - 1);
+        done = grow_host(r->from, r->old_size, more, flags);
+        if (done) {
+            page_set_flags(tail, tail + more - 1, new_flags(flags));
+        }
+    }
+    mmap_unlock();
+    return done ? (abi_long)r->from : -1;
+}
+
+static abi_long move_and_keep(const struct remap *r)
+{
+    abi_ulong to = r->flags & MREMAP_FIXED ? r->to : dq_map_choose(0, r->new_size, 0);
+    void *host;
+
+    if (to == (abi_ulong)-1) {
+        return -1;
+    }
+    mmap_lock();
+    host = mremap(g2h_untagged(r->from), r->old_size, r->new_size, r->flags | MREMAP_FIXED,
+                  g2h_untagged(to));
+    if (host != MAP_FAILED) {
+        page_set_flags(to, to + r->new_size - 1, new_flags(page_get_flags(r->from)));
+        shm_region_rm_complete(to, to + r->new_size - 1);
+    }
+    mmap_unlock();
+    return host == MAP_FAILED ? -1 : (abi_long)to;
+}
+
+/* False: QEMU's function does it. */
+static bool remap_unengaged(const struct remap *r, abi_long *ret)
+{
+    if (r->flags & MREMAP_DONTUNMAP) {
+        *ret = move_and_keep(r);
+        return true;
+    }
+    if (!(r->flags & MREMAP_MAYMOVE) && r->new_size > r->old_size) {
+        *ret = grow_unengaged(r);
+        return true;
+    }
+    if (r->old_size) {
+        dq_map_forget_unengaged(r->from, r->old_size);
+    }
+    if (r->flags & MREMAP_FIXED) {
+        dq_map_forget_unengaged(r->to, r->new_size);
+    }
+    return false;
+}
+
+/* ---------------------------------------------------------------- in place */
+
+/* Private memory at the end of a mapping grows. */
+static bool grow_private(abi_ulong tail, abi_ulong more, int old_flags)
+{
+    void *mapping = dq_source_grow(tail, more);
+
+    dq_map_exclude(tail, more);
+    if (mapping == MAP_FAILED) {
+        return false;
+    }
+    if (mapping) {
+        return dq_map_file(tail, more, mapping, dq_map_guest_prot(old_flags), new_flags(old_flags),
+                           -1, 0) != -1;
+    }
+    return dq_map_allow(tail, more, dq_map_guest_prot(old_flags), new_flags(old_flags));
+}
+
+static bool grow_foreign(abi_ulong start, abi_ulong old_size, abi_ulong more, int old_flags)
+{
+    abi_ulong tail = start + old_size;
+    int shared;
+
+    mmap_lock();
+    shared = replace_shared(start, old_size + more);
+    if (shared == 0) {
+        page_set_flags(tail, tail + more - 1, new_flags(old_flags));
+    }
+    mmap_unlock();
+    if (shared) {
+        errno = shared == 1 ? ENOMEM : errno;
+        return false;
+    }
+    dq_map_tell(DQ_MAP_FOREIGN, tail, more, new_flags(old_flags));
+    dq_map_wait();
+    return true;
+}
+
+static bool has_room(const struct remap *r)
+{
+    return guest_range_valid_untagged(r->from, r->new_size) &&
+           dq_map_is_empty(r->from + r->old_size, r->new_size - r->old_size);
+}
+
+static abi_long grow(const struct remap *r)
+{
+    abi_ulong tail = r->from + r->old_size, more = r->new_size - r->old_size;
+    int flags = page_get_flags(tail - 1);
+    bool done = flags & DQ_PAGE_FOREIGN ? grow_foreign(r->from, r->old_size, more, flags)
+                                        : grow_private(tail, more, flags);
+
+    if (done && dq_mlock_any(tail - 1, 1)) {
+        dq_mlock_add(tail, more);
+    }
+    return done ? (abi_long)r->from : -1;
+}
+
+/* ---------------------------------------------------------------- moving */
+
+struct copy {
+    uintptr_t from, to;
+};
+
+static void copy_run(void *arg, uintptr_t at, size_t pages)
+{
+    const struct copy *c = arg;
+
+    for (; pages; pages--, at += DQ_PAGE_SIZE) {
+        if (!buffer_is_zero((const void *)at, DQ_PAGE_SIZE)) {
+            memcpy((void *)(c->to + (at - c->from)), (const void *)at, DQ_PAGE_SIZE);
+        }
+    }
+}
+
+/* What somebody has touched comes here, and stays until it is copied: its pages may be anywhere. */
+static bool copy_pages(abi_ulong from, abi_ulong to, abi_ulong len)
+{
+    struct copy c = {(uintptr_t)g2h_untagged(from), (uintptr_t)g2h_untagged(to)};
+    int err;
+
+    if (!dq_map_protect_host(to, len, PROT_READ | PROT_WRITE) ||
+        !dq_map_protect_host(from, len, PROT_READ)) {
+        return false;
+    }
+    dq_pager_gather(from >> DQ_PAGE_BITS, len >> DQ_PAGE_BITS);
+    err = dq_uffd_present(c.from, len, copy_run, &c);
+    dq_pager_thaw();
+    errno = -err;
+    return err == 0;
+}
+
+/* The old place, as it was: its pages untouched. */
+static bool leave_empty(abi_ulong start, abi_ulong len)
+{
+    dq_pager_reset(start >> DQ_PAGE_BITS, len >> DQ_PAGE_BITS);
+    return true;
+}
+
+static bool move_private(abi_ulong from, abi_ulong len, abi_ulong to, int flags, bool keep)
+{
+    int err;
+
+    dq_map_exclude(from, len);
+    dq_map_exclude(to, len);
+    if (copy_pages(from, to, len) &&
+        dq_map_allow(to, len, dq_map_guest_prot(flags), new_flags(flags))) {
+        dq_map_restore_host(from, len);
+        dq_source_move(from, len, to);
+        dq_mlock_move(from, len, to);
+        if (keep ? leave_empty(from, len) : dq_map_forget(from, len)) {
+            return true;
+        }
+        dq_source_move(to, len, from);
+        dq_mlock_move(to, len, from);
+    }
+    err = errno;
+    dq_map_restore_host(from, len);
+    dq_map_forget(to, len); /* what was copied so far; no area that was not there before */
+    errno = err;
+    return false;
+}
+
+/* The kernel moves its own mapping. old_size is 0 for a second mapping of the same memory. */
+static bool move_foreign(abi_ulong from, abi_ulong old_size, abi_ulong new_size, abi_ulong to,
+                         bool keep)
+{
+    int flags = new_flags(page_get_flags(from));
+    void *host =
+        mremap(g2h_untagged(from), old_size, new_size,
+               MREMAP_MAYMOVE | MREMAP_FIXED | (keep ? MREMAP_DONTUNMAP : 0), g2h_untagged(to));
+
+    if (host == MAP_FAILED) {
+        return false;
+    }
+    mmap_lock();
+    page_set_flags(to, to + new_size - 1, flags);
+    if (old_size && !keep) {
+        dq_map_reserve(from, old_size);
+    }
+    mmap_unlock();
+    if (old_size && !keep) {
+        dq_map_tell(DQ_MAP_FORBID, from, old_size, 0);
+    }
+    dq_map_tell(DQ_MAP_FOREIGN, to, new_size, flags);
+    dq_map_wait();
+    return true;
+}
+
+/* Stretch by stretch. What has moved before one cannot stays moved, as in the kernel. */
+static bool move_all(const struct remap *r, abi_ulong size, abi_ulong to)
+{
+    abi_ulong last = r->from + size - 1, end = last;
+    bool keep = r->flags & MREMAP_DONTUNMAP, done = true;
+
+    for (abi_ulong from = r->from; done; from = end + 1, end = last) {
+        abi_ulong at = to + (from - r->from);
+        int flags;
+
+        mmap_lock();
+        flags = page_stretch(from, &end);
+        mmap_unlock();
+        done = flags & DQ_PAGE_FOREIGN
+                   ? move_foreign(from, end - from + 1, end - from + 1, at, keep)
+                   : move_private(from, end - from + 1, at, flags, keep);
+        if (end == last) {
+            break;
+        }
+    }
+    return done;
+}
+
+static abi_long move(const struct remap *r)
+{
+    bool fixed = r->flags & MREMAP_FIXED;
+    abi_ulong to = fixed ? r->to : dq_map_choose(0, r->new_size, 0);
+    struct remap moved = {to, MIN(r->old_size, r->new_size), r->new_size, 0, 0};
+
+    if (to == (abi_ulong)-1) {
+        return -1;
+    }
+    if (fixed && !dq_map_is_empty(to, r->new_size) && !dq_map_forget(to, r->new_size)) {
+        return -1;
+    }
+    if (!r->old_size) {
+        return move_foreign(r->from, 0, r->new_size, to, false) ? (abi_long)to : -1;
+    }
+    if (r->new_size < r->old_size &&
+        !dq_map_forget(r->from + r->new_size, r->old_size - r->new_size)) {
+        return -1;
+    }
+    if (!move_all(r, moved.old_size, to)) {
+        return -1;
+    }
+    return r->new_size > r->old_size && grow(&moved) == -1 ? -1 : (abi_long)to;
+}
+
+static abi_long remap(const struct remap *r)
+{
+    if (!(r->flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) && r->old_size) {
+        abi_ulong less = r->old_size - r->new_size;
+
+        if (r->new_size == r->old_size) {
+            return r->from;
+        }
+        if (r->new_size < r->old_size) {
+            return dq_map_forget(r->from + r->new_size, less) ? (abi_long)r->from : -1;
+        }
+        if (has_room(r)) {
+            return grow(r);
+        }
+        if (!(r->flags & MREMAP_MAYMOVE)) {
+            errno = ENOMEM;
+            return -1;
+        }
+    }
+    return move(r);
+}
+
+/* Only shared memory can be mapped twice; and what a file's content goes with cannot be left behind. */
+static int check_kind(const struct remap *r)
+{
+    bool foreign = page_get_flags(r->from) & DQ_PAGE_FOREIGN;
+
+    if ((!r->old_size && !foreign) ||
+        (r->flags & MREMAP_DONTUNMAP && dq_source_within(r->from, r->old_size))) {
+        return EINVAL;
+    }
+    return 0;
+}
+
+bool dq_mremap(abi_ulong old_addr, abi_ulong old_size, abi_ulong new_size, unsigned long flags,
+               abi_ulong new_addr, abi_long *ret)
+{
+    struct remap r = {old_addr, old_size, new_size, new_addr, flags};
+
+    if (dq_config.nodes == 1 && !dq_is_child) {
+        return false;
+    }
+    *ret = -1;
+    errno = check_request(&r);
+    if (!errno) {
+        r.old_size = TARGET_PAGE_ALIGN(old_size);
+        r.new_size = TARGET_PAGE_ALIGN(new_size);
+        errno = check_mapped(&r);
+    }
+    if (errno) {
+        return true;
+    }
+    if (!dq_engaged) {
+        return remap_unengaged(&r, ret);
+    }
+    dq_areas_keep();
+    errno = check_kind(&r);
+    if (!errno) {
+        *ret = remap(&r);
+    }
+    return true;
+}
