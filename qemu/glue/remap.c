@@ -32,10 +32,13 @@ struct remap {
 
 /* ---------------------------------------------------------------- may it be? */
 
-/* The flags by which areas of the guest's differ, whatever translations make of them. */
+/*
+ * The flags by which areas of the guest's differ, whatever translations make of them, and whether
+ * they lie beyond the end of their file.
+ */
 static int area_flags(int page_flags)
 {
-    return page_flags & ~(PAGE_WRITE | PAGE_WRITE_INV);
+    return page_flags & ~(PAGE_WRITE | PAGE_WRITE_INV | DQ_PAGE_FOREIGN);
 }
 
 /* Is all of it mapped; if `alike`, in the same way? */
@@ -243,13 +246,31 @@ static bool grow_private(abi_ulong tail, abi_ulong more, int old_flags)
     return dq_map_allow(tail, more, dq_map_guest_prot(old_flags), new_flags(old_flags));
 }
 
+/* Where the foreign stretch begins that ends the range. With mmap_lock. */
+static abi_ulong foreign_end(abi_ulong start, abi_ulong len)
+{
+    abi_ulong last = start + len - 1, to = last, begin = start;
+    bool before = false, foreign;
+
+    for (abi_ulong from = start;; from = to + 1, to = last) {
+        foreign = page_stretch(from, &to) & DQ_PAGE_FOREIGN;
+        begin = foreign && !before ? from : begin;
+        before = foreign;
+        if (to == last) {
+            return begin;
+        }
+    }
+}
+
+/* In place only what is shared can; what is private, and beyond the end of its file, has to move. */
 static bool grow_foreign(abi_ulong start, abi_ulong old_size, abi_ulong more, int old_flags)
 {
-    abi_ulong tail = start + old_size;
+    abi_ulong tail = start + old_size, begin;
     int shared;
 
     mmap_lock();
-    shared = replace_shared(start, old_size + more);
+    begin = foreign_end(start, old_size);
+    shared = replace_shared(begin, tail - begin + more);
     if (shared == 0) {
         page_set_flags(tail, tail + more - 1, new_flags(old_flags));
     }
@@ -373,22 +394,26 @@ static bool move_foreign(abi_ulong from, abi_ulong old_size, abi_ulong new_size,
     return true;
 }
 
-/* Stretch by stretch. What has moved before one cannot stays moved, as in the kernel. */
+/*
+ * Stretch by stretch; a foreign one at the end grows with its move. What has moved before one cannot
+ * stays moved, as in the kernel.
+ */
 static bool move_all(const struct remap *r, abi_ulong size, abi_ulong to)
 {
     abi_ulong last = r->from + size - 1, end = last;
     bool keep = r->flags & MREMAP_DONTUNMAP, done = true;
 
     for (abi_ulong from = r->from; done; from = end + 1, end = last) {
-        abi_ulong at = to + (from - r->from);
+        abi_ulong at = to + (from - r->from), len, new_len;
         int flags;
 
         mmap_lock();
         flags = page_stretch(from, &end);
         mmap_unlock();
-        done = flags & DQ_PAGE_FOREIGN
-                   ? move_foreign(from, end - from + 1, end - from + 1, at, keep)
-                   : move_private(from, end - from + 1, at, flags, keep);
+        len = end - from + 1;
+        new_len = end == last ? r->new_size - (from - r->from) : len;
+        done = flags & DQ_PAGE_FOREIGN ? move_foreign(from, len, new_len, at, keep)
+                                       : move_private(from, len, at, flags, keep);
         if (end == last) {
             break;
         }
@@ -418,7 +443,11 @@ static abi_long move(const struct remap *r)
     if (!move_all(r, moved.old_size, to)) {
         return -1;
     }
-    return r->new_size > r->old_size && grow(&moved) == -1 ? -1 : (abi_long)to;
+    if (r->new_size > r->old_size && !(page_get_flags(to + moved.old_size - 1) & DQ_PAGE_FOREIGN) &&
+        grow(&moved) == -1) {
+        return -1;
+    }
+    return to;
 }
 
 static abi_long remap(const struct remap *r)
@@ -432,8 +461,8 @@ static abi_long remap(const struct remap *r)
         if (r->new_size < r->old_size) {
             return dq_map_forget(r->from + r->new_size, less) ? (abi_long)r->from : -1;
         }
-        if (has_room(r)) {
-            return grow(r);
+        if (has_room(r) && grow(r) != -1) {
+            return r->from;
         }
         if (!(r->flags & MREMAP_MAYMOVE)) {
             errno = ENOMEM;
