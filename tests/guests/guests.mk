@@ -46,6 +46,10 @@ GUEST_ONLY_split_unaligned := aarch64#  its accesses are those of one instructio
 GUEST_ONLY_thread_clean := aarch64#     all registers of a new thread, by name
 GUEST_ONLY_atomics_llsc := aarch64 arm riscv64#           the others have no LL/SC
 GUEST_ONLY_atomics_lse := aarch64 riscv64 s390x x86_64#   ARMv7 has nothing else
+GUEST_ONLY_grows_down := aarch64 riscv64 s390x x86_64#   QEMU keeps 32-bit addresses reserved, which it then
+GUEST_ONLY_mlock := aarch64 riscv64 s390x x86_64#        takes for mapped: nothing grows into them, and
+GUEST_ONLY_remap := aarch64 riscv64 s390x x86_64#        they can be locked
+GUEST_ONLY_huge_reserved := aarch64 riscv64 s390x x86_64# more than 32 bits have
 GUEST_ONLY_kernel_helpers := arm#       the kernel's page with code is Arm's
 GUEST_ONLY_atomics_unaligned := x86_64#   the others have no such atomics
 
