@@ -545,6 +545,9 @@ bool dq_mmap(abi_ulong start, abi_ulong len, int prot, int flags, int page_flags
 {
     bool locked = false;
 
+    if (dq_config.nodes == 1 && !dq_is_child) {
+        return false;
+    }
     if (dq_config.nodes > 1) {
         dq_areas_keep();
         errno = dq_mlock_new(len, flags & MAP_LOCKED, &locked);
