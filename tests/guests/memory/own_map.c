@@ -12,7 +12,7 @@
 enum { PAGES = 1024, TAIL = 4 };
 
 struct line {
-    uintptr_t from, to, offset;
+    unsigned long from, to, offset;
     unsigned long inode;
     unsigned device[2];
     char perms[5], path[PATH_MAX];
