@@ -75,6 +75,7 @@ struct dq_cache {
     struct keep keeps[1u << KEPT_BITS]; /* by a hash of the page; the later one stays */
     const struct dq_cache_ops *ops;
     void *ctx;
+    uint64_t held;      /* pages that are not Invalid */
     GHashTable *blocks; /* page / BLOCK_PAGES -> struct block */
     GHashTable *active; /* &active->page -> struct active */
     unsigned sweep_at;  /* size of `active` at which entries whose hold time is over go */
@@ -126,6 +127,8 @@ static void set_state(struct dq_cache *c, uint64_t page, enum dq_page_state stat
         b = g_new0(struct block, 1);
         g_hash_table_insert(c->blocks, block_key(page), b);
     }
+    c->held -= b->held >> (page % BLOCK_PAGES) & 1;
+    c->held += state != DQ_INVALID;
     b->held = state == DQ_INVALID ? b->held & ~bit : b->held | bit;
     b->writable = state == DQ_EXCLUSIVE ? b->writable | bit : b->writable & ~bit;
     b->clean = state == DQ_CLEAN ? b->clean | bit : b->clean & ~bit;
@@ -764,6 +767,11 @@ void dq_cache_free(struct dq_cache *c)
         g_hash_table_destroy(c->blocks);
         g_free(c);
     }
+}
+
+uint64_t dq_cache_held(const struct dq_cache *c)
+{
+    return c->held;
 }
 
 size_t dq_cache_memory(const struct dq_cache *c)

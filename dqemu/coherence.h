@@ -108,6 +108,9 @@ void dq_dir_list(struct dq_dir *d, int node, uint64_t page, uint64_t count,
 /* Who reads the page will write it, too, as it seems. */
 bool dq_dir_is_migratory(const struct dq_dir *d, uint64_t page);
 
+/* How many of the pages that are homed here are touched; *most: at once, ever. */
+uint64_t dq_dir_touched(const struct dq_dir *d, uint64_t *most);
+
 size_t dq_dir_memory(const struct dq_dir *d); /* bytes of metadata */
 
 /* ------------------------------------------------------------------ node */
@@ -189,6 +192,7 @@ void dq_cache_own(struct dq_cache *c, uint64_t page, uint64_t count);
 enum dq_page_state dq_cache_state(const struct dq_cache *c, uint64_t page);
 /* Is there an answer that waits for the end of a hold time? */
 bool dq_cache_holds_back(const struct dq_cache *c);
+uint64_t dq_cache_held(const struct dq_cache *c); /* pages that are not Invalid */
 size_t dq_cache_memory(const struct dq_cache *c); /* bytes of metadata */
 
 #endif

@@ -53,8 +53,9 @@ struct dq_dir {
     unsigned run_pages;
     const struct dq_dir_ops *ops;
     void *ctx;
-    GHashTable *blocks; /* page / BLOCK_PAGES -> struct block */
-    GHashTable *busy;   /* &busy->page -> struct busy */
+    uint64_t touched, most_touched; /* pages: now, and ever at once */
+    GHashTable *blocks;             /* page / BLOCK_PAGES -> struct block */
+    GHashTable *busy;               /* &busy->page -> struct busy */
 };
 
 int dq_home(uint64_t page, int nodes)
@@ -142,7 +143,11 @@ static void make_exclusive(struct dq_dir *d, uint64_t page, int owner)
         g_hash_table_insert(d->blocks, block_key(page), b);
     }
     set = block_set(d, b, page);
-    b->touched += set_next(d, set, 0) == NOBODY;
+    if (set_next(d, set, 0) == NOBODY) {
+        b->touched++;
+        d->touched++;
+        d->most_touched = MAX(d->most_touched, d->touched);
+    }
     memset(set, 0, d->words * sizeof(*set));
     set_add(set, owner);
     b->owner[page % BLOCK_PAGES] = (uint16_t)owner;
@@ -188,6 +193,7 @@ static bool remove_holder(struct dq_dir *d, uint64_t page, int node)
     }
     b->exclusive &= ~(UINT64_C(1) << (page % BLOCK_PAGES));
     b->migratory &= ~(UINT64_C(1) << (page % BLOCK_PAGES));
+    d->touched--;
     if (--b->touched == 0) {
         g_hash_table_remove(d->blocks, block_key(page));
     }
@@ -611,6 +617,12 @@ void dq_dir_free(struct dq_dir *d)
 bool dq_dir_is_migratory(const struct dq_dir *d, uint64_t page)
 {
     return block_of(d, page) && is_migratory(d, page);
+}
+
+uint64_t dq_dir_touched(const struct dq_dir *d, uint64_t *most)
+{
+    *most = d->most_touched;
+    return d->touched;
 }
 
 size_t dq_dir_memory(const struct dq_dir *d)

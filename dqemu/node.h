@@ -143,6 +143,17 @@ void dq_pager_let_go(uint64_t page);
 void dq_pager_reset(uint64_t page, uint64_t count);
 
 /*
+ * The touched pages that are homed here, now and at most so far, and the pages that this node holds.
+ * On the loop.
+ */
+struct dq_pager_pages {
+    uint64_t homed, most_homed, held;
+};
+struct dq_pager_pages dq_pager_count(void);
+/* The same for everybody else. Blocks. */
+struct dq_pager_pages dq_pager_ask_count(void);
+
+/*
  * Bring a copy of every touched page of the range here, and let no page leave until dq_pager_thaw():
  * for a fork (of all of them; no emulated thread of this process may run meanwhile), or because the
  * range moves. Costs by the pages that are touched. Blocks. Master only, one at a time.

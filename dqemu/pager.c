@@ -509,3 +509,26 @@ void dq_pager_forked(void)
     close(dq_pager.timer);
     dq_pager.timer = -1;
 }
+
+/* ---- how much there is ---- */
+
+struct dq_pager_pages dq_pager_count(void)
+{
+    struct dq_pager_pages p = {.held = dq_cache_held(dq_pager.cache)};
+
+    p.homed = dq_dir_touched(dq_pager.dir, &p.most_homed);
+    return p;
+}
+
+static void count(void *arg)
+{
+    *(struct dq_pager_pages *)arg = dq_pager_count();
+}
+
+struct dq_pager_pages dq_pager_ask_count(void)
+{
+    struct dq_pager_pages p;
+
+    dq_node_call(count, &p);
+    return p;
+}

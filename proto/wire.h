@@ -252,6 +252,13 @@ struct dq_msg_sched {
 };
 static_assert(sizeof(struct dq_msg_sched) == 16, "dq_msg_sched");
 
+/* The touched pages that a node is the home of. */
+struct dq_msg_memory {
+    uint64_t cookie;      /* of the question */
+    uint64_t pages, most; /* now, and ever at once */
+};
+static_assert(sizeof(struct dq_msg_memory) == 24, "dq_msg_memory");
+
 /*
  * X(NAME, body, trailing, direction and meaning). Trailing: 0 none; DQ_PAGES one to
  * DQ_MOST_PAGES pages; DQ_ANY up to DQ_MAX_BODY in all.
@@ -326,7 +333,10 @@ static_assert(sizeof(struct dq_msg_sched) == 16, "dq_msg_sched");
     X(SUMS, dq_msg_page, DQ_ANY, "holder -> requester: 64 bits each of the pages that come next")  \
     /* scheduling */                                                                               \
     X(SCHED, dq_msg_sched, DQ_ANY,                                                                 \
-      "master -> slave: so, on the processors of the mask that follows (64 a word)")
+      "master -> slave: so, on the processors of the mask that follows (64 a word)")               \
+    /* memory */                                                                                   \
+    X(MEMORY_ASK, dq_msg_cookie, 0, "master -> slave: how much is homed at you?")                  \
+    X(MEMORY, dq_msg_memory, 0, "the answer")
 
 enum dq_msg {
     DQ_MSG_NONE,

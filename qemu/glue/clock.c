@@ -15,6 +15,7 @@
 #include "dqemu/clocks.h"
 #include "dqemu/cpu_time.h"
 #include "master/cpu_timers.h"
+#include "self.h"
 #include "clock.h"
 
 /* Counters count nanoseconds. Set once, before the guest runs, and kept in forked children. */
@@ -103,6 +104,7 @@ int dq_getrusage(int who, struct rusage *r)
         dq_cpu_time_elsewhere(0, -1, &more);
         add_us(&r->ru_utime, more.user_us);
         add_us(&r->ru_stime, more.system_us);
+        dq_account_peak(&r->ru_maxrss);
     } else if (ret == 0 && who == RUSAGE_THREAD && dq_config.nodes > 1 && !dq_on_slave()) {
         see_thread(r);
     }

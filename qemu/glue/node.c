@@ -22,7 +22,9 @@
 #include "dqemu/processors.h"
 #include "master/futex.h"
 #include "master/map.h"
+#include "master/memory.h"
 #include "bounce.h"
+#include "self.h"
 #include "processors.h"
 #include "source.h"
 #include "split.h"
@@ -121,6 +123,14 @@ static void G_NORETURN slave_ends(void)
     _exit(0);
 }
 
+static void tell_memory(const struct dq_msg_cookie *question)
+{
+    struct dq_pager_pages p = dq_pager_count();
+    struct dq_msg_memory m = {.cookie = question->cookie, .pages = p.homed, .most = p.most_homed};
+
+    dq_node_send(0, DQ_MSG_MEMORY, &m, sizeof(m));
+}
+
 static int message_for_slave(int from, unsigned type, const void *body, size_t length)
 {
     if (from != 0) {
@@ -140,6 +150,9 @@ static int message_for_slave(int from, unsigned type, const void *body, size_t l
         return dq_remote_message(type, body, length);
     case DQ_MSG_SCHED:
         return dq_remote_sched(body, length);
+    case DQ_MSG_MEMORY_ASK:
+        tell_memory(body);
+        return 0;
     case DQ_MSG_END:
         slave_ends();
     default:
@@ -152,6 +165,8 @@ static int message_for_master(int from, unsigned type, const void *body, size_t 
     switch (type) {
     case DQ_MSG_MAPPED:
         return dq_map_message(body);
+    case DQ_MSG_MEMORY:
+        return dq_memory_message(body);
     case DQ_MSG_SYSCALL:
     case DQ_MSG_TAKE:
     case DQ_MSG_EXIT:
@@ -340,6 +355,7 @@ void dq_main_args(int *argc, char **argv)
     }
     if (!dq_on_slave()) {
         dq_stat_add(threads, 1); /* the main thread */
+        dq_account_start(dq_control_fd());
     }
     if (dq_config.nodes == 1) {
         dq_node_open(&dq_config, &ops, NULL); /* opens nothing, and cannot fail */

@@ -207,6 +207,7 @@ void dq_opened_info(const char *path, int fd)
     char part[4096];
     ssize_t n;
 
+    dq_self_opened(path, fd);
     if (!are_ours() || !is_info(path)) {
         return;
     }

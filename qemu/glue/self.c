@@ -482,7 +482,16 @@ int dq_self_open(const char *path)
     if (file && g_str_has_suffix(file, "mem")) {
         qatomic_set(&memory_is_open, true);
     }
-    return -2;
+    return file && path[0] == '/' ? dq_account_open(path, file) : -2;
+}
+
+void dq_self_opened(const char *path, int fd)
+{
+    const char *file = dq_self_file(path);
+
+    if (file && !strcmp(file, "stat")) {
+        dq_account_stat(fd);
+    }
 }
 
 bool dq_self_is_memory(int fd)

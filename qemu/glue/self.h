@@ -24,6 +24,23 @@ bool dq_self_refuses(int num, const abi_long arg[8], abi_long *ret);
  */
 int dq_self_open(const char *path);
 
+/* QEMU has written what the guest shall find in this file of the process. */
+void dq_self_opened(const char *path, int fd);
+
+/* ---------------------------------------------------------------- account.c; in forked children too */
+
+/* Before the guest runs. control: the launcher's channel. */
+void dq_account_start(int control);
+/* Who the guest shall see as its parent: not the launcher where that has adopted it. */
+pid_t dq_account_parent(pid_t parent);
+/* The most memory ever, of all nodes. */
+void dq_account_peak(long *peak_kib);
+/* As dq_self_open(), of "status" and "statm"; and as dq_self_opened(), of "stat". */
+int dq_account_open(const char *path, const char *file);
+void dq_account_stat(int fd);
+
+/* ---------------------------------------------------------------- /proc/self/mem */
+
 /* Is it /proc/self/mem? False, at once, unless somebody has opened that file. */
 bool dq_self_is_memory(int fd);
 /*

@@ -386,6 +386,14 @@ bool dq_syscall_begin(CPUArchState *env, int num, const abi_long arg[8], abi_lon
 {
     struct dq_thread *t;
 
+#ifdef TARGET_NR_getppid
+    if (num == TARGET_NR_getppid && !dq_on_slave()) { /* in a forked child, too */
+        *ret = dq_account_parent(getppid());
+        if (*ret != getppid()) {
+            return true;
+        }
+    }
+#endif
     if (dq_config.nodes == 1) {
         return false;
     }

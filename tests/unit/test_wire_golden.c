@@ -67,6 +67,8 @@ static const struct dq_msg_cpu a_dq_msg_cpu = {.cookie = 0x0807060504030201,
                                                .system_us = 0x201f1e1d1c1b1a19};
 static const struct dq_msg_sched a_dq_msg_sched = {
     .tid = 0x04030201, .policy = 0x08070605, .nice = 0x0c0b0a09, .priority = 0x100f0e0d};
+static const struct dq_msg_memory a_dq_msg_memory = {
+    .cookie = 0x0807060504030201, .pages = 0x100f0e0d0c0b0a09, .most = 0x1817161514131211};
 
 /*
  * Header and fixed body of each message in the order of the table, with the least that may
@@ -127,6 +129,8 @@ static const struct {
     {"CPU", "2000000030000000", 32},
     {"SUMS", "1000000031000000", 16},
     {"SCHED", "1000000032000000", 16},
+    {"MEMORY_ASK", "0800000033000000", 8},
+    {"MEMORY", "1800000034000000", 24},
 };
 
 static void hex_of(char *to, const void *bytes, size_t length)

@@ -1,0 +1,263 @@
+/*
+ * What the kernel's account of the process lacks, or has too much of: the guest's pages on other nodes,
+ * the address space that is reserved for it, and the launcher, which adopts orphans.
+ *
+ * Resident is what the kernel counts here, with the pages that only other nodes have. A page that was
+ * granted to a node counts, which has perhaps not touched it yet.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "internal.h"
+#include <sys/socket.h>
+#include "user/guest-base.h"
+#include "user/page-protection.h"
+#include "dqemu/split.h"
+#include "master/memory.h"
+#include "self.h"
+
+static pid_t launcher; /* of a run with several nodes; in its forked children too */
+static pid_t master;
+
+void dq_account_start(int control)
+{
+    struct ucred who;
+    socklen_t length = sizeof(who);
+
+    if (dq_config.nodes > 1 && !getsockopt(control, SOL_SOCKET, SO_PEERCRED, &who, &length)) {
+        launcher = who.pid;
+        master = getpid();
+    }
+}
+
+/* ---------------------------------------------------------------- the parent */
+
+static pid_t parent_of(pid_t pid, char name[16])
+{
+    g_autofree char *path = g_strdup_printf("/proc/%d/stat", (int)pid);
+    g_autofree char *text = NULL;
+    const char *open, *close;
+    int parent = 0;
+
+    if (!g_file_get_contents(path, &text, NULL, NULL) || !(open = strchr(text, '(')) ||
+        !(close = strrchr(text, ')')) || sscanf(close, ") %*c %d", &parent) != 1) {
+        return 0;
+    }
+    g_strlcpy(name, open + 1, MIN(16, close - open));
+    return parent;
+}
+
+/* Who adopts orphans where there is no launcher: init, or the one that a user's session has. */
+static pid_t adopter(void)
+{
+    char name[16] = "";
+    pid_t pid = launcher;
+
+    while (pid > 1) {
+        pid_t parent = parent_of(pid, name);
+
+        if (pid != launcher && !strcmp(name, "systemd")) {
+            return pid;
+        }
+        pid = parent;
+    }
+    return 1;
+}
+
+pid_t dq_account_parent(pid_t parent)
+{
+    return launcher && parent == launcher && getpid() != master ? adopter() : parent;
+}
+
+/* ---------------------------------------------------------------- sizes */
+
+/* In bytes. */
+struct sizes {
+    int64_t elsewhere; /* pages that only other nodes have */
+    int64_t most;      /* the guest's pages at once, less those that are here */
+    int64_t reserved;  /* addresses that nobody has mapped */
+    int64_t table;     /* of split pages */
+};
+
+static int add_mapped(void *opaque, target_ulong start, target_ulong end, unsigned long flags)
+{
+    if (flags & PAGE_VALID && end - 1 <= reserved_va) {
+        *(int64_t *)opaque += end - start;
+    }
+    return 0;
+}
+
+static int64_t reserved_bytes(void)
+{
+    int64_t mapped = 0;
+
+    walk_memory_regions(&mapped, add_mapped);
+    return (int64_t)reserved_va + 1 - mapped;
+}
+
+static struct sizes measure(void)
+{
+    struct sizes s = {0};
+
+    if (dq_engaged && dq_config.nodes > 1) {
+        struct dq_memory m = dq_memory_count();
+
+        s.elsewhere = (m.touched > m.here ? m.touched - m.here : 0) << DQ_PAGE_BITS;
+        s.most = (m.most > m.here ? m.most - m.here : 0) << DQ_PAGE_BITS;
+    }
+    if (TARGET_ABI_BITS == 64) { /* else QEMU reserves as much */
+        s.reserved = reserved_bytes();
+    }
+    if (dq_split_deltas()) {
+        s.table = dq_split_shadow() * (DQ_PAGE_SIZE / DQ_SPLIT_LINE) * sizeof(uint64_t);
+    }
+    return s;
+}
+
+static int64_t resident_here(void)
+{
+    g_autofree char *text = NULL;
+    long size, resident = 0;
+
+    if (!g_file_get_contents("/proc/self/statm", &text, NULL, NULL) ||
+        sscanf(text, "%ld %ld", &size, &resident) != 2) {
+        return 0;
+    }
+    return resident * (int64_t)qemu_real_host_page_size();
+}
+
+void dq_account_peak(long *peak_kib)
+{
+    int64_t with_others = resident_here() + measure().most;
+
+    *peak_kib = MAX(*peak_kib, with_others >> 10);
+}
+
+/* ---------------------------------------------------------------- files */
+
+static const char *value_of(const char *line, const char *key)
+{
+    return g_str_has_prefix(line, key) ? line + strlen(key) : NULL;
+}
+
+static int64_t added(const char *line, const struct sizes *s)
+{
+    if (value_of(line, "VmPeak:") || value_of(line, "VmSize:")) {
+        return -s->reserved - s->table;
+    }
+    if (value_of(line, "VmData:")) {
+        return -s->table;
+    }
+    return value_of(line, "VmRSS:") || value_of(line, "RssAnon:") ? s->elsewhere : 0;
+}
+
+static void add_status_line(GString *out, const char *line, const struct sizes *s)
+{
+    const char *value;
+    int64_t more = added(line, s);
+    int name = strcspn(line, ":");
+
+    if (value_of(line, "VmHWM:")) {
+        long kib = atol(line + name + 1);
+
+        dq_account_peak(&kib);
+        g_string_append_printf(out, "%.*s:\t%8ld kB\n", name, line, kib);
+    } else if (more) {
+        int64_t kib = MAX(0, g_ascii_strtoll(line + name + 1, NULL, 10) + more / 1024);
+
+        g_string_append_printf(out, "%.*s:\t%8" PRId64 " kB\n", name, line, kib);
+    } else if ((value = value_of(line, "PPid:\t"))) {
+        g_string_append_printf(out, "PPid:\t%d\n", (int)dq_account_parent(atoi(value)));
+    } else {
+        g_string_append_printf(out, "%s\n", line);
+    }
+}
+
+static GString *status_of(const char *path)
+{
+    g_autofree char *text = NULL;
+    struct sizes s = measure();
+    GString *out;
+    char *rest, *line;
+
+    if (!g_file_get_contents(path, &text, NULL, NULL)) {
+        return NULL;
+    }
+    out = g_string_new(NULL);
+    for (line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+        add_status_line(out, line, &s);
+    }
+    return out;
+}
+
+static GString *statm_of(const char *path)
+{
+    const int64_t page = qemu_real_host_page_size();
+    g_autofree char *text = NULL;
+    struct sizes s = measure();
+    GString *out;
+    long size, resident, shared, code, data;
+
+    if (!g_file_get_contents(path, &text, NULL, NULL) ||
+        sscanf(text, "%ld %ld %ld %ld %*d %ld", &size, &resident, &shared, &code, &data) != 5) {
+        return NULL;
+    }
+    size = MAX(0, size - (s.reserved + s.table) / page);
+    resident += s.elsewhere / page;
+    data = MAX(0, data - s.table / page);
+    out = g_string_new(NULL);
+    g_string_printf(out, "%ld %ld %ld %ld 0 %ld 0\n", size, resident, shared, code, data);
+    return out;
+}
+
+int dq_account_open(const char *path, const char *file)
+{
+    g_autoptr(GString) text = NULL;
+    int fd;
+
+    if (!launcher || dq_on_slave()) {
+        return -2;
+    }
+    if (!strcmp(file, "status")) {
+        text = status_of(path);
+    } else if (!strcmp(file, "statm")) {
+        text = statm_of(path);
+    }
+    if (!text) {
+        return -2; /* the host says what is wrong, if anything is */
+    }
+    fd = memfd_create("dqemu-open", 0);
+    if (fd >= 0 && write(fd, text->str, text->len) != (ssize_t)text->len) {
+        close(fd);
+        errno = ENOMEM;
+        return -1;
+    }
+    if (fd >= 0) {
+        lseek(fd, 0, SEEK_SET);
+    }
+    return fd;
+}
+
+/* /proc/self/stat, as QEMU has written it: the fourth field is the parent. */
+void dq_account_stat(int fd)
+{
+    char text[4096];
+    ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
+    char *name_end, *parent, *rest;
+    g_autofree char *all = NULL;
+
+    text[MAX(n, 0)] = '\0';
+    name_end = strrchr(text, ')');
+    if (!launcher || !name_end || strlen(name_end) < 4) {
+        return;
+    }
+    parent = name_end + 4; /* ") R " */
+    rest = strchr(parent, ' ');
+    if (!rest || dq_account_parent(atoi(parent)) == atoi(parent)) {
+        return;
+    }
+    all = g_strdup_printf("%.*s%d%s", (int)(parent - text), text,
+                          (int)dq_account_parent(atoi(parent)), rest);
+    if (ftruncate(fd, 0) == 0 && pwrite(fd, all, strlen(all), 0) < 0) {
+        /* memory is short: the file is empty */
+    }
+}
