@@ -155,10 +155,11 @@ bool dq_witness_saw(const struct signalfd_siginfo *info)
 {
     static uint32_t number;
     struct question q = {
-        .number = ++number,
+        .number = number + 1,
         .what = {(int32_t)info->ssi_signo, info->ssi_code, (int32_t)info->ssi_pid, info->ssi_int},
     };
 
+    number = q.number;
     return send(way, &q, sizeof(q), MSG_NOSIGNAL) == (ssize_t)sizeof(q) && await_answer(number);
 }
 
