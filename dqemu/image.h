@@ -15,7 +15,7 @@
 /* So many first bytes of a file decide (or all, if there are fewer). */
 #define DQ_IMAGE_HEAD 256
 
-/* The name of the instruction set of a program ("aarch64"); NULL: it is none that dqemu knows. */
+/* The name of the instruction set of a program, as in dqemu/isas.inc; NULL: it is none that dqemu knows. */
 const char *dq_image_isa(const void *head, size_t length);
 
 /*

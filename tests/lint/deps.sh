@@ -51,12 +51,12 @@ while IFS=: read -r file line _; do
     breach "$file:$line: qemu/glue may not depend on deploy or tests"
 done < <(grep -rnE '^\s*#\s*include\s*"(deploy|tests)/' --include='*.[ch]' qemu/glue)
 
-# ---- the emulator's own words: the instruction set is the glue's business
+# ---- the emulator's own words: the instruction set is the glue's business (but for the list of them all)
 
 while IFS=: read -r file line _; do
     breach "$file:$line: names an instruction set"
 done < <(grep -rniwE '(qemu-)?(aarch64|arm64|armv[0-9]\w*|riscv(32|64)?|x86|x86[_-]64|amd64|i[3-6]86|mips\w*|ppc\w*|powerpc|s390x?|loongarch\w*|sparc\w*|m68k)|__(x86_64|aarch64|i386|riscv)__' \
-    --include='*.[ch]' --include='*.inc' proto dqemu master slave)
+    --include='*.[ch]' --include='*.inc' --exclude=isas.inc proto dqemu master slave)
 
 # ---- the series stays short
 
