@@ -93,7 +93,10 @@ void dq_fork_end(bool child);
 bool dq_split_fault(CPUState *cpu, abi_ptr addr, bool is_write, uintptr_t pc, bool unwinds,
                     const sigset_t *mask);
 
-/* elf_core_dump(), before any lock: no page is split any more, so that the kernel can write all. */
+/*
+ * elf_core_dump(), before any lock: no page is split any more, so that the kernel can write all; and the
+ * calling thread comes first. Also with one node.
+ */
 void dq_core_dump(void);
 
 /* ------------------------------------------------------------------ kernel pages */

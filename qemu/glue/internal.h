@@ -46,7 +46,7 @@ struct dq_frame_of_signal {
     target_sigset_t set; /* the mask to restore */
 };
 
-/* What follows TAKE, before the fault of the thread if there is one. */
+/* What follows TAKE, before the fault of the thread if there is one, and that before its state. */
 struct dq_take {
     uint64_t mask; /* the thread's, from now on: as a MASK before it */
 };

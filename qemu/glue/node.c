@@ -512,9 +512,16 @@ void dq_exit(void)
     dq_report();
 }
 
-/* The process is about to die: the turn is not given back. */
+/*
+ * The process is about to die: the turn is not given back. Debuggers take the first thread in the file
+ * for the one that has ended it, and the signal from there.
+ */
 void dq_core_dump(void)
 {
+    cpu_list_lock();
+    QTAILQ_REMOVE_RCU(&cpus_queue, thread_cpu, node);
+    QTAILQ_INSERT_HEAD_RCU(&cpus_queue, thread_cpu, node);
+    cpu_list_unlock();
     if (dq_config.nodes > 1 && dq_engaged && !dq_on_slave()) {
         dq_map_begin();
         dq_split_exclude(0, dq_split_shadow());

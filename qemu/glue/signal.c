@@ -29,9 +29,14 @@ bool dq_signal_frame(CPUArchState *env, int sig, struct target_sigaction *sa,
 
 /* ---------------------------------------------------------------- on the slave */
 
-/* Ask the proxy what is pending; `sync` is the fault of this thread, if there is one. */
-static void take(struct dq_thread *t, TaskState *ts, const struct dq_sync_signal *sync)
+/*
+ * Ask the proxy what is pending; `sync` is the fault of this thread, if there is one. Then its state goes
+ * along: if the process ends by that, the file with its memory shows where.
+ */
+static void take(CPUArchState *env, struct dq_thread *t, const struct dq_sync_signal *sync)
 {
+    TaskState *ts = get_task_state(env_cpu(env));
+    g_autoptr(GByteArray) more = g_byte_array_new();
     struct {
         struct dq_msg_thread m;
         struct dq_take take;
@@ -41,7 +46,11 @@ static void take(struct dq_thread *t, TaskState *ts, const struct dq_sync_signal
     };
 
     t->told_mask = body.take.mask;
-    dq_remote_call(&t->remote, DQ_MSG_TAKE, &body, sizeof(body), sync, sync ? sizeof(*sync) : 0);
+    if (sync) {
+        g_byte_array_append(more, (const void *)sync, sizeof(*sync));
+        dq_state_pack(env, more);
+    }
+    dq_remote_call(&t->remote, DQ_MSG_TAKE, &body, sizeof(body), more->data, more->len);
 }
 
 /* A fault in memory that only the master has is no fault. */
@@ -64,7 +73,7 @@ static void take_sync_signal(CPUArchState *env, struct dq_thread *t, TaskState *
     if (faulted_in_foreign_memory(&sync)) {
         dq_thread_move(env);
     }
-    take(t, ts, &sync);
+    take(env, t, &sync);
 }
 
 static void build_frame(CPUArchState *env, struct dq_thread *t, TaskState *ts,
@@ -144,7 +153,7 @@ bool dq_signals(CPUArchState *env)
             take_sync_signal(env, t, ts);
             qatomic_set(&ts->signal_pending, 1);
         } else if (dq_remote_was_kicked(&t->remote)) {
-            take(t, ts, NULL);
+            take(env, t, NULL);
             qatomic_set(&ts->signal_pending, 1);
         } else {
             /* block_signals() of a call that was executed here; a kick may come at once */

@@ -211,10 +211,33 @@ static bool is_known(struct dq_thread *t, int num, abi_long *ret)
     }
 }
 
-/* Calls that make a copy of the thread carry its registers. */
-static bool needs_state(int num)
+/* Does this signal make the kernel write a file with the memory, if it has no handler? */
+static bool dumps_core(abi_long sig)
+{
+    switch (sig) {
+    case TARGET_SIGQUIT:
+    case TARGET_SIGILL:
+    case TARGET_SIGTRAP:
+    case TARGET_SIGABRT:
+    case TARGET_SIGBUS:
+    case TARGET_SIGFPE:
+    case TARGET_SIGSEGV:
+    case TARGET_SIGSYS:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* Calls that make a copy of the thread, or show others where it is, carry its registers. */
+static bool needs_state(int num, const abi_long arg[8])
 {
     switch (num) {
+    case TARGET_NR_kill:
+    case TARGET_NR_tkill:
+        return dumps_core(arg[1]);
+    case TARGET_NR_tgkill:
+        return dumps_core(arg[2]);
 #ifdef TARGET_NR_fork
     case TARGET_NR_fork:
 #endif
@@ -248,7 +271,7 @@ static abi_long delegate(CPUArchState *env, struct dq_thread *t, int num, const 
     for (int i = 0; i < 8; i++) {
         m.arg[i] = arg[i];
     }
-    if (needs_state(num)) {
+    if (needs_state(num, arg)) {
         state = g_byte_array_new();
         dq_state_pack(env, state);
     }

@@ -215,14 +215,17 @@ static void serve_take(CPUArchState *env, struct dq_thread *t, TaskState *ts,
     const struct dq_take *take = (const void *)(s + 1);
     const struct dq_sync_signal *sync = (const void *)(take + 1);
 
-    if (m->length != sizeof(*s) + sizeof(*take) + (s->arg ? sizeof(*sync) : 0)) {
+    const size_t least = sizeof(*s) + sizeof(*take) + (s->arg ? sizeof(*sync) : 0);
+
+    if (m->length < least || (m->length > least && !s->arg)) {
         bad_message(t, m->type);
     }
     if (take->mask != dq_mask_pack(&ts->signal_mask)) {
         follow_mask(ts, take->mask);
     }
     if (s->arg) {
-        if (sync->sig < 1 || sync->sig > TARGET_NSIG) {
+        if (sync->sig < 1 || sync->sig > TARGET_NSIG ||
+            dq_state_unpack(env, m->body + least, m->length - least)) {
             bad_message(t, m->type);
         }
         if (sync->no_handler) {

@@ -40,8 +40,8 @@ export DQEMU_TEST_SPLIT DQEMU_TEST_ISA
 # shellcheck disable=SC2034 # for those who source this
 ORACLE=(env LD_PRELOAD=libgcc_s.so.1 "$QEMU_PLAIN" -U LD_PRELOAD)
 
-# A core file per guest that is meant to abort would fill the folder.
-ulimit -c 0
+# A core file per guest that is meant to abort would fill the folder. (A test may want one.)
+ulimit -S -c 0
 
 # `producer | fail NAME` must count in this shell.
 shopt -s lastpipe

@@ -1,0 +1,60 @@
+#!/bin/bash
+# A program that a thread on another node ends leaves a core file: with the signal, the registers of that
+# thread where it stood, and what threads elsewhere have written.
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck source=tests/e2e/lib.sh
+. "$(dirname "$0")/lib.sh"
+need_build
+guest=$GUESTS/crash
+[ -x "$guest" ] || bail_out "$guest is missing: run make guests"
+mark=$$-core
+cd "$SCRATCH" || exit 1
+if ! ulimit -S -c unlimited; then
+    echo "1..0 # SKIP no core files here: their limit cannot be raised"
+    exit 0
+fi
+
+# The signal of the first thread in the file, and the symbol in which it was.
+cat >first.py <<'PYTHON'
+import bisect, glob, struct, subprocess, sys
+
+core = open(glob.glob("*.core")[0], "rb").read()
+offset, = struct.unpack_from("<Q", core, 32)
+size, count = struct.unpack_from("<HH", core, 54)
+for i in range(count):
+    kind, _, at, _, _, length = struct.unpack_from("<IIQQQQ", core, offset + i * size)
+    if kind == 4:
+        break
+while True:  # the first NT_PRSTATUS
+    name, length, note = struct.unpack_from("<III", core, at)
+    data = at + 12 + (name + 3 & ~3)
+    if note == 1:
+        break
+    at = data + (length + 3 & ~3)
+signal, = struct.unpack_from("<H", core, data + 12)
+pc, = struct.unpack_from("<Q", core, data + 112 + 32 * 8)
+lines = subprocess.run(["nm", "-n", sys.argv[1]], capture_output=True, text=True).stdout.split("\n")
+symbols = [(int(w[0], 16), w[2]) for w in map(str.split, lines) if len(w) == 3 and w[1] in "tTwWi"]
+where = symbols[bisect.bisect([a for a, _ in symbols], pc) - 1][1]
+print(signal, where, b"written-by-a-thread-elsewhere" in core)
+PYTHON
+
+leaves() { # NAME WORD STATUS LINE
+    local name=$1 got
+    rm -f ./*.core
+    for n in 1 3; do
+        run_marked $mark 60 "$DQEMU_LAUNCH" -n $n "$guest" "$2" </dev/null >out 2>err
+        got=$?
+        # shellcheck disable=SC2053 # a pattern
+        if [ $got = "$3" ] && python3 first.py "$guest" >found 2>diagnosis && [[ $(cat found) == $4 ]]; then
+            pass "$name on $(plural $n node)"
+        else
+            { echo "status $got"; cat found diagnosis err; } | fail "$name on $(plural $n node)"
+        fi
+        rm -f ./*.core
+    done
+}
+leaves "a fault" fault 139 "11 fault_here True"
+leaves "abort()" abort 134 "6 *kill* True"
+echo "1..$point"
+[ "$failed" = 0 ]
