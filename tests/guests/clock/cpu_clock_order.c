@@ -15,6 +15,8 @@ static struct {
     int64_t latest;
 } baton OWN_PAGE;
 
+static atomic_int *shared;
+
 static void take_turn(int n)
 {
     int64_t now;
@@ -26,6 +28,21 @@ static void take_turn(int n)
     CHECK(now >= baton.latest);
     baton.latest = now;
     atomic_fetch_add(&baton.turn, 1);
+}
+
+/* Memory that is the kernel's own, which only one node has: a thread that uses it goes there. */
+static void move(void)
+{
+    int64_t own, seen, until = guest_now_ns(CLOCK_THREAD_CPUTIME_ID) + 20000000;
+    clockid_t clock;
+
+    while ((own = guest_now_ns(CLOCK_THREAD_CPUTIME_ID)) < until) {
+    }
+    atomic_fetch_add(shared, 1);
+    CHECK(guest_now_ns(CLOCK_THREAD_CPUTIME_ID) >= own);
+    CHECK(pthread_getcpuclockid(pthread_self(), &clock) == 0);
+    seen = guest_now_ns(clock);
+    CHECK(seen >= own && guest_now_ns(CLOCK_THREAD_CPUTIME_ID) >= seen);
 }
 
 static void *worker(void *arg)
@@ -43,11 +60,14 @@ static void *worker(void *arg)
         CHECK(now >= before);
         before = now;
     }
+    move();
     return arg;
 }
 
 int main(void)
 {
+    shared = mmap(NULL, GUEST_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    CHECK(shared != MAP_FAILED);
     guest_run(THREADS, worker);
     printf("cpu_clock_order: %d turns\n", TURNS);
     return 0;
