@@ -98,6 +98,12 @@ bool dq_split_fault(CPUState *cpu, abi_ptr addr, bool is_write, uintptr_t pc, bo
  * calling thread comes first. Also with one node.
  */
 void dq_core_dump(void);
+/*
+ * wmr_write_region(): write memory of the guest's to a core file by `dump`, which is dump_write(). 0, or
+ * -1 with errno. Under mmap_lock; waits for pages as any access does.
+ */
+int dq_dump_memory(int fd, abi_ulong start, size_t size,
+                   int (*dump)(int fd, const void *from, size_t size));
 
 /* ------------------------------------------------------------------ kernel pages */
 

@@ -39,11 +39,11 @@ where = symbols[bisect.bisect([a for a, _ in symbols], pc) - 1][1]
 print(signal, where, b"written-by-a-thread-elsewhere" in core)
 PYTHON
 
-leaves() { # NAME WORD STATUS LINE
+leaves() { # NAME WORD STATUS LINE [OPTION...]
     local name=$1 got
     rm -f ./*.core
     for n in 1 3; do
-        run_marked $mark 60 "$DQEMU_LAUNCH" -n $n "$guest" "$2" </dev/null >out 2>err
+        run_marked $mark 60 "$DQEMU_LAUNCH" -n $n "${@:5}" "$guest" "$2" </dev/null >out 2>err
         got=$?
         # shellcheck disable=SC2053 # a pattern
         if [ $got = "$3" ] && python3 first.py "$guest" >found 2>diagnosis && [[ $(cat found) == $4 ]]; then
@@ -55,6 +55,7 @@ leaves() { # NAME WORD STATUS LINE
     done
 }
 leaves "a fault" fault 139 "11 fault_here True"
+leaves "a fault, with page faults of threads alone," fault 139 "11 fault_here True" -o threads_only=1
 leaves "abort()" abort 134 "6 *kill* True"
 echo "1..$point"
 [ "$failed" = 0 ]
