@@ -4,6 +4,7 @@
 # shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh"
 need_build
+as_user "$@"
 guest=$GUESTS/counted
 [ -x "$guest" ] || bail_out "$guest is missing: run make guests"
 mark=$$-plugins

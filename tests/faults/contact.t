@@ -2,6 +2,7 @@
 # Two nodes on hosts of their own (network namespaces), encrypted: a cable cut for a while goes
 # unnoticed, one that stays cut ends the run, and the launcher says so.
 # SPDX-License-Identifier: GPL-2.0-or-later
+DQEMU_TEST_AS=self # network namespaces are for root
 # shellcheck source=tests/faults/lib.sh
 . "$(dirname "$0")/lib.sh"
 

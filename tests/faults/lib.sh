@@ -7,6 +7,7 @@
 # shellcheck source=tests/e2e/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../e2e/lib.sh"
 need_build
+as_user "$@"
 cd "$SCRATCH" || exit 1
 mark=$$-faults
 
