@@ -40,7 +40,7 @@ run_groups() { # NAME WORD... -- GROUP...
     for k in 2 3 4; do
         before[k]=$(sessions "$k")
     done
-    rack_on 1 "${on_hosts[@]}" "${words[@]}" "$TOP/tests/e2e/run_group.sh" "$@" </dev/null |
+    rack_on 1 "${on_hosts[@]}" DQEMU_TEST_AS=self "${words[@]}" "$TOP/tests/e2e/run_group.sh" "$@" </dev/null |
         while IFS= read -r line; do
             case $line in
             "ok "*)

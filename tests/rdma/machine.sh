@@ -201,7 +201,7 @@ hosts_end() { # NAME
 suite() { # VARIABLE=VALUE...
     local line groups=(clock code compute io litmus memory processes signals split sync threads)
     # The machines are emulated: a thread that has got its page takes milliseconds to run.
-    env DQEMU_TIME_SCALE=$((4 * ${DQEMU_TIME_SCALE:-1})) DQEMU_OPTIONS=hold_us=3000 "$@" \
+    env DQEMU_TIME_SCALE=$((4 * ${DQEMU_TIME_SCALE:-1})) DQEMU_OPTIONS=hold_us=3000 DQEMU_TEST_AS=self "$@" \
         tests/e2e/run_group.sh "${groups[@]}" 2>&1 |
         while IFS= read -r line; do
             case $line in
