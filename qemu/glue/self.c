@@ -407,9 +407,18 @@ static bool takes_descriptor(int num)
     case TARGET_NR_preadv:
     case TARGET_NR_pwritev:
     case TARGET_NR_lseek:
+#ifdef TARGET_NR__llseek
+    case TARGET_NR__llseek:
+#endif
     case TARGET_NR_fstat:
 #ifdef TARGET_NR_fstat64
     case TARGET_NR_fstat64:
+#endif
+#ifdef TARGET_NR_ftruncate64
+    case TARGET_NR_ftruncate64:
+#endif
+#ifdef TARGET_NR_getdents
+    case TARGET_NR_getdents:
 #endif
     case TARGET_NR_fchmod:
     case TARGET_NR_fchown:

@@ -45,9 +45,17 @@ for n in 1 3; do
         test "$status" = $((128 + $(kill -l RTMIN+3)))
 done
 
+# The kernel stops no process by SIGTSTP that nobody could continue: this shell could, as it is in the same
+# session and not in the group.
+launch_job() { # ARGUMENT...
+    set -m
+    launch_background "$@"
+    set +m
+}
+
 for signal in STOP TSTP; do
     rm -f pids
-    launch_background -n 3 ./prog {0,1,2}@run:pid=pids 0@run:wait-signal=10 0@run:exit=6
+    launch_job -n 3 ./prog {0,1,2}@run:pid=pids 0@run:wait-signal=10 0@run:exit=6
     await 5 has_lines 3 pids
     await 5 has_line out ready
     read -r zero one two < <(sort -n pids | sed 's/^. //' | tr '\n' ' ')

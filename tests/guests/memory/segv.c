@@ -83,6 +83,8 @@ static void *worker(void *arg)
     return NULL;
 }
 
+#define FAR (sizeof(void *) == 8 ? (uintptr_t)0x2000000000 : (uintptr_t)0x20000000)
+
 int main(void)
 {
     none = guest_map(GUEST_PAGE, PROT_NONE);
@@ -92,9 +94,9 @@ int main(void)
     memset(read_only, 'r', GUEST_PAGE);
     CHECK(mprotect(read_only, GUEST_PAGE, PROT_READ) == 0);
     /* A place of its own, far from where mmap puts the threads' stacks. */
-    hole = mmap((void *)0x2000000000, GUEST_PAGE, PROT_NONE,
+    hole = mmap((void *)FAR, GUEST_PAGE, PROT_NONE,
                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
-    CHECK(hole == (void *)0x2000000000);
+    CHECK(hole == (void *)FAR);
     CHECK(munmap(hole, GUEST_PAGE) == 0);
 
     guest_handler(SIGSEGV, on_fault, 0);
