@@ -10,6 +10,7 @@
 # timeout  seconds for one run (default 20)
 # status   the exit status (default 0)
 # splits   with N > 1 and DQEMU_TEST_SPLIT=force, at least so many pages were split (default 0)
+# machines 1: only where all nodes are on one machine (run_group.sh leaves it out elsewhere)
 #
 # Writes a diagnosis to stdout, empty when all is well; exits with 0 or 1. VERDICT is a file that
 # gets "ok" or "not ok" as its first line and the diagnosis below.
@@ -30,6 +31,7 @@ for word in "${words[@]}"; do
     timeout=*) timeout=${word#*=} ;;
     status=*) status=${word#*=} ;;
     splits=*) splits=${word#*=} ;;
+    machines=1) ;;
     *) echo "unknown expectation in $source: $word"; exit 1 ;;
     esac
 done

@@ -5,7 +5,7 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
-/* dqemu: remote=2 timeout=60 */
+/* dqemu: remote=2 timeout=60 machines=1 */
 #include "guest.h"
 #include <sys/resource.h>
 
