@@ -183,7 +183,7 @@ $(UNIT_T): %.t: % Makefile
 	    'exec timeout -k 5 "$$limit" $* --tap' >$@
 	@chmod +x $@
 
--include $(wildcard tests/guests/guests.mk tests/bench/bench.mk)
+-include $(wildcard tests/guests/guests.mk tests/bench/bench.mk tests/conformance/conformance.mk)
 -include $(wildcard tests/bench/kernels/kernels.mk)
 -include $(shell find $(B)/obj $(B)/asan $(B)/tsan -name '*.d' 2>/dev/null)
 
@@ -271,6 +271,7 @@ help:
 	@echo 'make run          a real program on a local cluster (installs packages if needed)'
 	@echo 'make test         all tests (installs packages if needed); T=PATTERN selects'
 	@echo 'make test-rdma    RDMA between virtual machines with every guest, an hour'
+	@echo 'make conformance  programs of others beside plain QEMU; CONFORMANCE=long P=PATTERN'
 	@echo 'make check-quick  the tests of our own code, without QEMU'
 	@echo 'make bench        compare with raw sockets and plain QEMU, 15 minutes; bench-quick: 2'
 	@echo 'make bench-kernels  speed-up curves of programs like PARSEC, an hour; BENCH=--quick'

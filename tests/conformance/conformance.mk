@@ -1,0 +1,12 @@
+# The ledger of programs that others wrote: tests/conformance/README.md. Included by the top Makefile.
+#   make conformance [CONFORMANCE=long] [P=PATTERN] [POSIX_TESTS=DIR] [TCG_TESTS=DIR]
+# SPDX-License-Identifier: GPL-2.0-or-later
+
+.PHONY: conformance conformance-built
+export CONFORMANCE POSIX_TESTS TCG_TESTS
+CONFORMANCE ?= short
+conformance:
+	@.ci/packages install test
+	@$(MAKE) conformance-built
+conformance-built: $(B)/dqemu-launch $(B)/dqemu-aarch64 $(B)/qemu-aarch64
+	@tests/conformance/run.sh '$(P)'

@@ -1,0 +1,45 @@
+# shellcheck shell=bash
+# For the commands of the ledger: how they run a program, on whichever side they are (run.sh sets
+# SIDE, NODES, STATS, SYSROOT). The working folder is empty, and the command's own.
+#
+# SPDX-License-Identifier: GPL-2.0-or-later
+
+# shellcheck source=tests/e2e/lib.sh
+. "$HERE/../e2e/lib.sh"
+
+# The program of the sysroot, or the path, in place of this shell.
+become() { # PROGRAM ARGUMENT...
+    local program=$1
+    shift
+    [[ $program == /* ]] || program=$SYSROOT/usr/bin/$program
+    if [ "$SIDE" = plain ]; then
+        exec "${ORACLE[@]}" -L "$SYSROOT" "$program" "$@"
+    fi
+    exec "$DQEMU_LAUNCH" -n "$NODES" --stats="$(mktemp "$STATS/XXXXXX")" -L "$SYSROOT" "$program" "$@"
+}
+
+guest() { (become "$@"); }
+
+# A server, and its end, which must be a good one.
+start() { # PROGRAM ARGUMENT...
+    become "$@" </dev/null >server.log 2>&1 &
+    server=$!
+}
+stop() {
+    kill -TERM "$server"
+    wait "$server"
+}
+
+listens() { # SOCKET: somebody accepts there
+    [ -S "$1" ]
+}
+
+# A test suite of Python's library, a line a test
+pytest() { # MODULE...
+    PYTHONDONTWRITEBYTECODE=1 guest python3.11 "$HERE/suite.py" "$@"
+}
+
+load() { # NAME
+    # shellcheck source=/dev/null
+    . "$HERE/load/$1.sh"
+}
