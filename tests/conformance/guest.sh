@@ -43,3 +43,8 @@ load() { # NAME
     # shellcheck source=/dev/null
     . "$HERE/load/$1.sh"
 }
+
+# stress-ng, as far as it has no network and no time limit of its own
+stress() { # OPTION...
+    guest stress-ng --verify --temp-path "$PWD" "$@"
+}

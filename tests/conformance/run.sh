@@ -18,7 +18,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 : "${CONFORMANCE:=short}" "${CONFORMANCE_MEMORY:=8589934592}"
 : "${SYSROOT:=$TOP/build/conformance/sysroot}"
 OUT=$TOP/build/conformance
-export SYSROOT
+export SYSROOT OUT
 
 # ---- what to run: lines of the table, in build/conformance/selected
 

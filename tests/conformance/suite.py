@@ -63,7 +63,7 @@ def main():
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     support.use_resources = {}
-    names = [name if "." in name else "test." + name for name in sys.argv[1:]]
+    names = ["test." + name for name in sys.argv[1:]]
     tests = unittest.defaultTestLoader.loadTestsFromNames(names)
     result = Lines(out)
     tests.run(result)

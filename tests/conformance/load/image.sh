@@ -1,0 +1,8 @@
+# shellcheck shell=bash
+# Filters of ImageMagick, which works with OpenMP's threads; only the pixels are kept.
+# SPDX-License-Identifier: GPL-2.0-or-later
+export OMP_NUM_THREADS=4 MAGICK_CONFIGURE_PATH=$SYSROOT/etc/ImageMagick-6
+for filter in "-blur 0x3" "-resize 50%" "-rotate 17"; do
+    # shellcheck disable=SC2086 # an option and its value
+    guest convert-im6.q16 -size 256x256 gradient:red-blue $filter -depth 8 rgb:"${filter%% *}.rgb" || exit
+done
