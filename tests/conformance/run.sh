@@ -33,13 +33,23 @@ select_programs() { # PATTERN
             '$1 ~ name && (set == "long" || $2 == "short" || $2 == "tree")' >"$OUT/selected"
 }
 
-fetch_packages() { # those of the selected programs; what is not to be had: build/conformance/absent
-    local list
+fetch() { # PACKAGES: with commas
+    # shellcheck disable=SC2086 # one word a package
+    "$TOP/tests/sysroot.sh" "$SYSROOT" ${1//,/ } >"$OUT/sysroot.log" 2>&1
+}
+
+# Packages of the selected programs, at once; if that fails, which are not to be had: in
+# build/conformance/absent.
+fetch_packages() {
+    local list lists
     : >"$OUT/absent"
-    for list in $(awk '$3 != "-" { print $3 }' "$OUT/selected" | sort -u); do
-        # shellcheck disable=SC2086 # one word a package
-        "$TOP/tests/sysroot.sh" "$SYSROOT" ${list//,/ } >"$OUT/sysroot.log" 2>&1 ||
-            { echo "$list" >>"$OUT/absent"; sed 's/^/# /' "$OUT/sysroot.log" >&2; }
+    mapfile -t lists < <(awk '$3 != "-" { print $3 }' "$OUT/selected" | sort -u)
+    [ ${#lists[@]} != 0 ] || return
+    fetch "$(tr , '\n' < <(printf '%s\n' "${lists[@]}") | sort -u | paste -sd,)" && return
+    for list in "${lists[@]}"; do
+        fetch "$list" && continue
+        echo "$list" >>"$OUT/absent"
+        sed 's/^/# /' "$OUT/sysroot.log" >&2
     done
 }
 

@@ -59,11 +59,12 @@ compile() { # SOURCE
 
 # Its lines, when it compiles.
 lines() { # SOURCE
-    local name
+    local name seconds=60
     name=$(name_of "$1")
+    [ "$kind" = posix ] || seconds=300
     if [ "$out/$name@thread" -nt "$tree/$1" ] || compile "$1"; then
-        echo "$kind/$name tree - 2 60 status guest \"\$OUT/$kind/$name\""
-        echo "$kind/$name@thread tree - 2 60 status guest \"\$OUT/$kind/$name@thread\""
+        echo "$kind/$name tree - 2 $seconds status guest \"\$OUT/$kind/$name\""
+        echo "$kind/$name@thread tree - 2 $seconds status guest \"\$OUT/$kind/$name@thread\""
     else
         echo "$kind/$name" >>"$out/failed"
     fi
