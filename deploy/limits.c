@@ -14,9 +14,10 @@
 #include <unistd.h>
 
 /*
- * What a node keeps open apart from its connections, in the upper half of its table (the lower
- * is the guest's): loop 3, pager 4, control channel, listener, the kernel's account of the process
- * 3 (its map, its pages, its memory), what is opened for a while, and a stranger or two at its door.
+ * What a node keeps open apart from its connections: loop 3, pager 4, control channel, listener, the
+ * kernel's account of the process 3 (its map, its pages, its memory), what is opened for a while, and a
+ * stranger or two at its door. Where the hard limit leaves no room above the soft one, they lie in
+ * the upper half of the table (the lower is the guest's).
  */
 #define NODE_FILES 20
 

@@ -16,11 +16,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "dqemu/hot.h"
+#include "dqemu/runtime.h"
 #include "dqemu/split.h"
 #include "dqemu/stats.h"
 #include "proto/transport.h"
@@ -256,24 +256,9 @@ static bool read_config(const json_t *object, struct dq_config *cfg)
     return true;
 }
 
-/*
- * The guest must find the descriptors free that it would find free without us, so ours goes
- * where programs do not look; not higher, since the kernel's table grows with the number.
- */
 static int take_descriptor(int fd)
 {
-    struct rlimit limit;
-    int least = 3;
-
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-        least = (int)MAX((rlim_t)3, MIN(limit.rlim_cur, (rlim_t)1024) / 2);
-    }
-    int high = fcntl(fd, F_DUPFD_CLOEXEC, least);
-    if (high < 0) {
-        return -errno;
-    }
-    close(fd);
-    return high;
+    return fcntl(fd, F_GETFD) < 0 ? -errno : dq_node_high_fd(fd);
 }
 
 static int read_first_line(struct dq_config *cfg)

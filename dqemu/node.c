@@ -109,117 +109,6 @@ bool dq_node_timer_expired(int fd)
     return read(fd, &times, sizeof(times)) == (ssize_t)sizeof(times);
 }
 
-/* ---- descriptors ---- */
-
-/*
- * The guest must find free the descriptors that it would find free without us, so ours go
- * where programs do not look; not higher, since the kernel's table grows with the number.
- */
-static int least_descriptor(void)
-{
-    struct rlimit limit;
-
-    if (getrlimit(RLIMIT_NOFILE, &limit) < 0) {
-        return 3;
-    }
-    return (int)MAX((rlim_t)3, MIN(limit.rlim_cur, (rlim_t)1024) / 2);
-}
-
-/*
- * Which descriptors are ours, a bit each; atomic, since the pager and file mappings open some
- * while guest threads run. Ours are below this number unless the guest itself had filled the
- * table up to it.
- */
-#define MOST_OWN 4096
-static uint64_t own[MOST_OWN / 64];
-
-bool dq_node_owns_fd(int fd)
-{
-    return fd >= 0 && fd < MOST_OWN &&
-           __atomic_load_n(&own[fd / 64], __ATOMIC_ACQUIRE) >> fd % 64 & 1;
-}
-
-int dq_node_next_own_fd(unsigned from)
-{
-    for (unsigned fd = from; fd < MOST_OWN; fd++) {
-        if (dq_node_owns_fd((int)fd)) {
-            return (int)fd;
-        }
-    }
-    return -1;
-}
-
-static void own_descriptor(int fd)
-{
-    if (fd >= 0 && fd < MOST_OWN) {
-        __atomic_fetch_or(&own[fd / 64], UINT64_C(1) << fd % 64, __ATOMIC_RELEASE);
-    }
-}
-
-int dq_node_high_fd(int fd)
-{
-    int high = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, least_descriptor());
-
-    if (high >= 0) {
-        close(fd);
-        fd = high;
-    }
-    own_descriptor(fd);
-    return fd;
-}
-
-/* All descriptors that are open, as in `own`. */
-static void list_descriptors(uint64_t *open)
-{
-    memset(open, 0, sizeof(own));
-    for (int fd = 0; fd < MOST_OWN; fd++) {
-        if (fcntl(fd, F_GETFD) >= 0) {
-            open[fd / 64] |= UINT64_C(1) << fd % 64;
-        }
-    }
-}
-
-/* What has been opened since `before` was listed, and the control channel. */
-static void own_since(const uint64_t *before)
-{
-    uint64_t now[MOST_OWN / 64];
-
-    list_descriptors(now);
-    for (int i = 0; i < MOST_OWN / 64; i++) {
-        __atomic_fetch_or(&own[i], now[i] & ~before[i], __ATOMIC_RELEASE);
-    }
-    own_descriptor(dq_control_fd());
-}
-
-/*
- * Libraries open descriptors that cannot be moved afterwards. While the low numbers are
- * taken, theirs are high too. Returns an array that ends with -1, for release_low().
- */
-static int *occupy_low(void)
-{
-    int least = least_descriptor(), n = 0;
-    int *taken = g_new(int, least + 1);
-    int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-
-    while (fd >= 0 && fd < least) {
-        taken[n++] = fd;
-        fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-    }
-    if (fd >= 0) {
-        close(fd);
-    }
-    taken[n] = -1;
-    return taken;
-}
-
-static void release_low(int *taken)
-{
-    for (int *fd = taken; *fd >= 0; fd++) {
-        close(*fd);
-    }
-    g_free(taken);
-}
-
 /* ---- the end ---- */
 
 static void count_traffic(void)
@@ -768,8 +657,6 @@ static void load_unwinder(void)
 
 int dq_node_open(const struct dq_config *cfg, const struct dq_node_ops *ops, void *ctx)
 {
-    uint64_t before[MOST_OWN / 64];
-    int *low;
     int err;
 
     node.self = cfg->node;
@@ -782,11 +669,9 @@ int dq_node_open(const struct dq_config *cfg, const struct dq_node_ops *ops, voi
     if (cfg->nodes == 1) {
         return 0;
     }
-    list_descriptors(before);
-    low = occupy_low();
+    dq_node_fds_begin(cfg->node == 0);
     err = open_all(cfg);
-    release_low(low);
-    own_since(before);
+    dq_node_fds_end();
     return err ? err : go();
 }
 
@@ -804,7 +689,7 @@ void dq_node_forked(void)
         return;
     }
     __atomic_store_n(&node.live, false, __ATOMIC_RELEASE);
-    memset(own, 0, sizeof(own));
+    dq_node_fds_forked();
     dq_control_forked();
     node.wire->forked(node.transport);
     /* The base's epoll instance is the parent's too: close it, and tell the base nothing. */

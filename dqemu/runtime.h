@@ -38,17 +38,32 @@ void dq_node_watch(int fd, void (*ready)(void));
 void dq_node_set_timer(int fd, uint64_t when);
 bool dq_node_timer_expired(int fd);
 
-/*
- * Move a descriptor that was just opened out of the way of the guest's. The new number; or
- * what came in if it is negative, or if there is no better place.
- */
-int dq_node_high_fd(int fd);
-
 /* The run is over: tell the user (a line of cause and remedy) and end the process. */
 _Noreturn void dq_node_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* The emulator's drop_code, on the worker. */
 void dq_node_drop_code(uint64_t page);
+
+/* ---- descriptors.c ---- */
+
+/*
+ * Move a descriptor that was just opened out of the way of the guest's, and close it in programs that
+ * are executed. The new number; or what came in if it is negative, or if there is no better place.
+ * Changes the process's limit for a moment: while no other thread opens descriptors, or asks for
+ * the limit or sets it.
+ */
+int dq_node_high_fd(int fd);
+
+/*
+ * Between them whatever is opened is ours, and lies there: for libraries, whose descriptors cannot be
+ * moved. While there are no other threads. Where no guest has descriptors (!guest: on slaves), only
+ * the first three are avoided.
+ */
+void dq_node_fds_begin(bool guest);
+void dq_node_fds_end(void);
+
+/* In a forked child: none is ours. */
+void dq_node_fds_forked(void);
 
 /* ---- worker.c ---- */
 

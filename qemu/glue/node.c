@@ -563,6 +563,7 @@ void dq_fork_end(bool child)
     dq_engage_in_child();
     dq_control_forked();
     dq_node_forked();
+    dq_source_in_child();
     dq_futex_in_child();
     dq_clock_in_child();
     dq_timers_in_child();

@@ -59,6 +59,13 @@ void dq_source_prepare(void)
     memory();
 }
 
+void dq_source_in_child(void)
+{
+    if (dq_source_any()) {
+        memory();
+    }
+}
+
 static bool read_page(void *page, const void *from)
 {
     return pread(memory(), page, DQ_PAGE_SIZE, (uintptr_t)from) == (ssize_t)DQ_PAGE_SIZE;

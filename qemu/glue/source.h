@@ -24,6 +24,9 @@ struct dq_extent {
 /* Before the guest runs, by the master: opens what it needs of this process. */
 void dq_source_prepare(void);
 
+/* In a forked child, before it runs: the same for its own memory, if it is needed. */
+void dq_source_in_child(void);
+
 /*
  * The extents of the first `len` bytes of a mapping of fd from offset on; the position of fd
  * changes. One extent for all if fd is -1 or its file cannot tell. The last page is always in
