@@ -12,6 +12,8 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "internal.h"
+#include <dirent.h>
+#include <sys/sysmacros.h>
 #include "user/guest-base.h"
 #include "user/page-protection.h"
 #include "exec/page-protection.h"
@@ -50,6 +52,8 @@ struct host_range {
     int prot;               /* the host's */
     off_t offset;           /* in the file */
     char *path;             /* of the file */
+    ino_t inode;            /* likewise */
+    dev_t device;
     bool file;
     bool shared; /* with others; or the kernel's own for another reason */
 };
@@ -136,25 +140,65 @@ static GArray *host_ranges(void)
             .shared = perms[3] == 's',
             .file = inode != 0,
             .path = inode ? g_strdup(g_strchomp(line + name)) : NULL,
+            .inode = inode,
+            .device = makedev(major, minor),
         };
         g_array_append_val(ranges, r);
     }
     return ranges;
 }
 
-/* A descriptor of the mapped file, to find its holes; -1 if that is not allowed, or worthless. */
+/* A descriptor of the file, if this (any descriptor) is it, to find its holes; -1 if not, or worthless. */
+static int reopen(int fd, const struct host_range *r)
+{
+    struct stat st;
+
+    if (fd < 0 || fstat(fd, &st) || st.st_ino != r->inode || st.st_dev != r->device) {
+        return -1;
+    }
+    return dq_source_reopen(fd, r->length);
+}
+
+static int open_by_name(const char *name, const struct host_range *r)
+{
+    int fd = open(name, O_PATH | O_CLOEXEC), file = reopen(fd, r);
+
+    if (fd >= 0) {
+        close(fd);
+    }
+    return file;
+}
+
+/* A file without a name may be open still. */
+static int open_by_number(const struct host_range *r)
+{
+    DIR *folder = opendir("/proc/self/fd");
+    const struct dirent *entry;
+    int file = -1;
+
+    while (folder && file < 0 && (entry = readdir(folder))) {
+        file = reopen(atoi(entry->d_name), r);
+    }
+    if (folder) {
+        closedir(folder);
+    }
+    return file;
+}
+
+/*
+ * A descriptor of the mapped file, to find its holes; -1: there is none, or it is worthless. The kernel's
+ * own link to it is for privileged users; others find the file in one of two other ways, or all of it
+ * is read.
+ */
 static int open_mapped(const struct host_range *r)
 {
     uintptr_t from = (uintptr_t)g2h_untagged(r->start);
     g_autofree char *name =
         g_strdup_printf("/proc/self/map_files/%lx-%lx", from, from + (uintptr_t)r->length);
-    int fd = open(name, O_PATH | O_CLOEXEC), file = -1;
+    int file = open_by_name(name, r);
 
-    if (fd >= 0) {
-        file = dq_source_reopen(fd, r->length);
-        close(fd);
-    }
-    return file;
+    file = file < 0 ? open_by_name(r->path, r) : file;
+    return file < 0 ? open_by_number(r) : file;
 }
 
 /* Of what lies in holes of the file only what the guest has written counts. */
