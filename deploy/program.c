@@ -17,17 +17,7 @@
 
 #include "deploy/say.h"
 #include "dqemu/build_id.h"
-
-/* What dqemu can be built for. */
-static const struct isa {
-    const char *name;
-    uint16_t machine;
-    uint8_t class, order;
-} isas[] = {
-#define X(name, machine, class, order) {name, machine, class, order},
-#include "dqemu/isas.inc"
-#undef X
-};
+#include "dqemu/image.h"
 
 /* Names for the others, to tell the user what the file is; 0: any. The first that fits counts. */
 static const struct {
@@ -91,10 +81,10 @@ static char *isa_list(void)
 {
     GString *here = g_string_new(NULL), *all = g_string_new(NULL);
 
-    for (size_t i = 0; i < G_N_ELEMENTS(isas); i++) {
-        g_string_append_printf(all, "%s%s", all->len ? ", " : "", isas[i].name);
-        if (is_here(isas[i].name)) {
-            g_string_append_printf(here, "%s%s", here->len ? ", " : "", isas[i].name);
+    for (const char *const *isa = dq_image_isas; *isa; isa++) {
+        g_string_append_printf(all, "%s%s", all->len ? ", " : "", *isa);
+        if (is_here(*isa)) {
+            g_string_append_printf(here, "%s%s", here->len ? ", " : "", *isa);
         }
     }
     if (!here->len) {
@@ -157,20 +147,6 @@ static const char *machine_name(uint16_t machine, const unsigned char *ident)
     return "some other machine's";
 }
 
-static const char *match_isa(const char *path, const Elf64_Ehdr *header)
-{
-    const unsigned char *ident = header->e_ident;
-
-    for (size_t i = 0; i < G_N_ELEMENTS(isas); i++) {
-        if (header->e_machine == isas[i].machine && ident[EI_CLASS] == isas[i].class &&
-            ident[EI_DATA] == isas[i].order) {
-            return isas[i].name;
-        }
-    }
-    dq_say_die(DQ_STATUS_CANNOT_RUN, "%s is %s program; this build runs %s", path,
-               machine_name(header->e_machine, ident), isa_list());
-}
-
 /* The fields that are looked at, in this machine's byte order. */
 static void fix_order(Elf64_Ehdr *header)
 {
@@ -206,8 +182,12 @@ const char *dq_program_isa(const char *path)
                    "for %s",
                    path, isa_list());
     }
+    const char *isa = dq_image_machine(&head, (size_t)n);
     fix_order(&head.header);
-    const char *isa = match_isa(path, &head.header);
+    if (!isa) {
+        dq_say_die(DQ_STATUS_CANNOT_RUN, "%s is %s program; this build runs %s", path,
+                   machine_name(head.header.e_machine, head.header.e_ident), isa_list());
+    }
     if (head.header.e_type != ET_EXEC && head.header.e_type != ET_DYN) {
         dq_say_die(DQ_STATUS_CANNOT_RUN, "%s is an ELF file but not a program; link it first",
                    path);
@@ -217,12 +197,12 @@ const char *dq_program_isa(const char *path)
 
 const char *dq_program_default_isa(void)
 {
-    for (size_t i = 0; i < G_N_ELEMENTS(isas); i++) {
-        if (is_here(isas[i].name)) {
-            return isas[i].name;
+    for (const char *const *isa = dq_image_isas; *isa; isa++) {
+        if (is_here(*isa)) {
+            return *isa;
         }
     }
-    return isas[0].name;
+    return dq_image_isas[0];
 }
 
 char *dq_program_node_binary(const char *isa)

@@ -12,12 +12,19 @@
 #include <string.h>
 #include <unistd.h>
 
-static const struct isa {
-    const char *name;
+const char *const dq_image_isas[] = {
+#define X(name, machine, class, order) name,
+#include "dqemu/isas.inc"
+#undef X
+    NULL,
+};
+
+/* In the same order. */
+static const struct {
     uint16_t machine;
     uint8_t class, order;
 } isas[] = {
-#define X(name, machine, class, order) {name, machine, class, order},
+#define X(name, machine, class, order) {machine, class, order},
 #include "dqemu/isas.inc"
 #undef X
 };
@@ -40,22 +47,32 @@ static uint64_t number(const unsigned char *at, size_t size, uint8_t order)
                                    : number((bytes) + offsetof(Elf32_##type, name),                \
                                             sizeof(((Elf32_##type *)0)->name), (elf)[EI_DATA]))
 
-const char *dq_image_isa(const void *head, size_t length)
+const char *dq_image_machine(const void *head, size_t length)
 {
     const unsigned char *elf = head;
 
-    if (length < sizeof(Elf32_Ehdr) || memcmp(elf, ELFMAG, SELFMAG) != 0 ||
-        (elf[EI_CLASS] == ELFCLASS64 && length < sizeof(Elf64_Ehdr))) {
+    if (length < sizeof(Elf32_Ehdr) || memcmp(elf, ELFMAG, SELFMAG) != 0) {
         return NULL;
     }
-    const uint64_t type = FIELD(elf, elf, Ehdr, e_type);
-    for (size_t i = 0; (type == ET_EXEC || type == ET_DYN) && i < G_N_ELEMENTS(isas); i++) {
+    for (size_t i = 0; i < G_N_ELEMENTS(isas); i++) {
         if (elf[EI_CLASS] == isas[i].class && elf[EI_DATA] == isas[i].order &&
             FIELD(elf, elf, Ehdr, e_machine) == isas[i].machine) {
-            return isas[i].name;
+            return dq_image_isas[i];
         }
     }
     return NULL;
+}
+
+const char *dq_image_isa(const void *head, size_t length)
+{
+    const unsigned char *elf = head;
+    const char *isa = dq_image_machine(head, length);
+
+    if (!isa || (elf[EI_CLASS] == ELFCLASS64 && length < sizeof(Elf64_Ehdr))) {
+        return NULL;
+    }
+    const uint64_t type = FIELD(elf, elf, Ehdr, e_type);
+    return type == ET_EXEC || type == ET_DYN ? isa : NULL;
 }
 
 static bool is_blank(char c)

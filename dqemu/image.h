@@ -15,7 +15,13 @@
 /* So many first bytes of a file decide (or all, if there are fewer). */
 #define DQ_IMAGE_HEAD 256
 
-/* The name of the instruction set of a program, as in dqemu/isas.inc; NULL: it is none that dqemu knows. */
+/* The names of all instruction sets that dqemu knows, in the order of dqemu/isas.inc; NULL ends them. */
+extern const char *const dq_image_isas[];
+
+/* That of an ELF file, whether it is a program or not; NULL: it is no such file, or for none of them. */
+const char *dq_image_machine(const void *head, size_t length);
+
+/* The same of a program alone. */
 const char *dq_image_isa(const void *head, size_t length);
 
 /*
