@@ -70,13 +70,24 @@ pid_t dq_account_parent(pid_t parent)
 
 /* ---------------------------------------------------------------- sizes */
 
-/* In bytes. */
-struct sizes {
-    int64_t elsewhere; /* pages that only other nodes have */
-    int64_t most;      /* the guest's pages at once, less those that are here */
-    int64_t reserved;  /* addresses that nobody has mapped */
-    int64_t table;     /* of split pages */
+/* The guest's pages, in bytes. Without nodes that share them: none. */
+struct pages {
+    int64_t elsewhere; /* those that only other nodes have */
+    int64_t most;      /* all of them at once, less those that are here */
 };
+
+static struct pages measure(void)
+{
+    struct dq_memory m = {0};
+
+    if (dq_engaged && dq_config.nodes > 1) {
+        m = dq_memory_count();
+    }
+    return (struct pages){
+        .elsewhere = (m.touched > m.here ? m.touched - m.here : 0) << DQ_PAGE_BITS,
+        .most = (m.most > m.here ? m.most - m.here : 0) << DQ_PAGE_BITS,
+    };
+}
 
 static int add_mapped(void *opaque, target_ulong start, target_ulong end, unsigned long flags)
 {
@@ -86,31 +97,23 @@ static int add_mapped(void *opaque, target_ulong start, target_ulong end, unsign
     return 0;
 }
 
+/* Addresses of the guest's that nobody has mapped, in bytes. */
 static int64_t reserved_bytes(void)
 {
     int64_t mapped = 0;
 
+    if (TARGET_ABI_BITS != 64) { /* QEMU reserves as much */
+        return 0;
+    }
     walk_memory_regions(&mapped, add_mapped);
     return (int64_t)reserved_va + 1 - mapped;
 }
 
-static struct sizes measure(void)
+/* The table of split pages, in bytes. */
+static int64_t table_bytes(void)
 {
-    struct sizes s = {0};
-
-    if (dq_engaged && dq_config.nodes > 1) {
-        struct dq_memory m = dq_memory_count();
-
-        s.elsewhere = (m.touched > m.here ? m.touched - m.here : 0) << DQ_PAGE_BITS;
-        s.most = (m.most > m.here ? m.most - m.here : 0) << DQ_PAGE_BITS;
-    }
-    if (TARGET_ABI_BITS == 64) { /* else QEMU reserves as much */
-        s.reserved = reserved_bytes();
-    }
-    if (dq_split_deltas()) {
-        s.table = dq_split_shadow() * (DQ_PAGE_SIZE / DQ_SPLIT_LINE) * sizeof(uint64_t);
-    }
-    return s;
+    return dq_split_deltas() ? dq_split_shadow() * (DQ_PAGE_SIZE / DQ_SPLIT_LINE) * sizeof(uint64_t)
+                             : 0;
 }
 
 static int64_t resident_here(void)
@@ -125,11 +128,16 @@ static int64_t resident_here(void)
     return resident * (int64_t)qemu_real_host_page_size();
 }
 
+static long peak_of(long kib, const struct pages *p)
+{
+    return MAX(kib, (resident_here() + p->most) >> 10);
+}
+
 void dq_account_peak(long *peak_kib)
 {
-    int64_t with_others = resident_here() + measure().most;
+    const struct pages p = measure();
 
-    *peak_kib = MAX(*peak_kib, with_others >> 10);
+    *peak_kib = peak_of(*peak_kib, &p);
 }
 
 /* ---------------------------------------------------------------- files */
@@ -139,28 +147,26 @@ static const char *value_of(const char *line, const char *key)
     return g_str_has_prefix(line, key) ? line + strlen(key) : NULL;
 }
 
-static int64_t added(const char *line, const struct sizes *s)
+static int64_t added(const char *line, const struct pages *p)
 {
     if (value_of(line, "VmPeak:") || value_of(line, "VmSize:")) {
-        return -s->reserved - s->table;
+        return -reserved_bytes() - table_bytes();
     }
     if (value_of(line, "VmData:")) {
-        return -s->table;
+        return -table_bytes();
     }
-    return value_of(line, "VmRSS:") || value_of(line, "RssAnon:") ? s->elsewhere : 0;
+    return value_of(line, "VmRSS:") || value_of(line, "RssAnon:") ? p->elsewhere : 0;
 }
 
-static void add_status_line(GString *out, const char *line, const struct sizes *s)
+static void add_status_line(GString *out, const char *line, const struct pages *p)
 {
     const char *value;
-    int64_t more = added(line, s);
+    int64_t more = added(line, p);
     int name = strcspn(line, ":");
 
     if (value_of(line, "VmHWM:")) {
-        long kib = atol(line + name + 1);
-
-        dq_account_peak(&kib);
-        g_string_append_printf(out, "%.*s:\t%8ld kB\n", name, line, kib);
+        g_string_append_printf(out, "%.*s:\t%8ld kB\n", name, line,
+                               peak_of(atol(line + name + 1), p));
     } else if (more) {
         int64_t kib = MAX(0, g_ascii_strtoll(line + name + 1, NULL, 10) + more / 1024);
 
@@ -175,7 +181,7 @@ static void add_status_line(GString *out, const char *line, const struct sizes *
 static GString *status_of(const char *path)
 {
     g_autofree char *text = NULL;
-    struct sizes s = measure();
+    const struct pages p = measure();
     GString *out;
     char *rest, *line;
 
@@ -184,7 +190,7 @@ static GString *status_of(const char *path)
     }
     out = g_string_new(NULL);
     for (line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
-        add_status_line(out, line, &s);
+        add_status_line(out, line, &p);
     }
     return out;
 }
@@ -193,7 +199,8 @@ static GString *statm_of(const char *path)
 {
     const int64_t page = qemu_real_host_page_size();
     g_autofree char *text = NULL;
-    struct sizes s = measure();
+    const struct pages p = measure();
+    const int64_t table = table_bytes();
     GString *out;
     long size, resident, shared, code, data;
 
@@ -201,9 +208,9 @@ static GString *statm_of(const char *path)
         sscanf(text, "%ld %ld %ld %ld %*d %ld", &size, &resident, &shared, &code, &data) != 5) {
         return NULL;
     }
-    size = MAX(0, size - (s.reserved + s.table) / page);
-    resident += s.elsewhere / page;
-    data = MAX(0, data - s.table / page);
+    size = MAX(0, size - (reserved_bytes() + table) / page);
+    resident += p.elsewhere / page;
+    data = MAX(0, data - table / page);
     out = g_string_new(NULL);
     g_string_printf(out, "%ld %ld %ld %ld 0 %ld 0\n", size, resident, shared, code, data);
     return out;
@@ -212,7 +219,6 @@ static GString *statm_of(const char *path)
 int dq_account_open(const char *path, const char *file)
 {
     g_autoptr(GString) text = NULL;
-    int fd;
 
     if (!launcher || dq_on_slave()) {
         return -2;
@@ -222,19 +228,7 @@ int dq_account_open(const char *path, const char *file)
     } else if (!strcmp(file, "statm")) {
         text = statm_of(path);
     }
-    if (!text) {
-        return -2; /* the host says what is wrong, if anything is */
-    }
-    fd = memfd_create("dqemu-open", 0);
-    if (fd >= 0 && write(fd, text->str, text->len) != (ssize_t)text->len) {
-        close(fd);
-        errno = ENOMEM;
-        return -1;
-    }
-    if (fd >= 0) {
-        lseek(fd, 0, SEEK_SET);
-    }
-    return fd;
+    return text ? dq_self_text(text->str) : -2; /* the host says what is wrong, if anything is */
 }
 
 /* /proc/self/stat, as QEMU has written it: the fourth field is the parent. */

@@ -165,23 +165,6 @@ static bool is_info(const char *path)
     return !strcmp(path, "/proc/cpuinfo");
 }
 
-/* An open file with this content; -1 with errno. */
-static int open_text(const char *text)
-{
-    const size_t length = strlen(text);
-    int fd = memfd_create("dqemu-open", 0);
-
-    if (fd >= 0 && write(fd, text, length) != (ssize_t)length) {
-        close(fd);
-        errno = ENOMEM;
-        return -1;
-    }
-    if (fd >= 0) {
-        lseek(fd, 0, SEEK_SET);
-    }
-    return fd;
-}
-
 int dq_open_processors(const char *path)
 {
     g_autofree char *text = NULL, *all = NULL;
@@ -191,11 +174,11 @@ int dq_open_processors(const char *path)
     }
     if (is_list(path)) { /* several hosts have two processors at least */
         text = g_strdup_printf("0-%d\n", dq_processors_count(&dq_config) - 1);
-        return open_text(text);
+        return dq_self_text(text);
     }
     if (is_info(path) && g_file_get_contents(path, &text, NULL, NULL)) {
         all = dq_processors_info(text, dq_processors_count(&dq_config));
-        return open_text(all);
+        return dq_self_text(all);
     }
     return dq_self_open(path);
 }

@@ -84,6 +84,22 @@ static char *file_of(int fd)
     return g_strdup(file);
 }
 
+int dq_self_text(const char *text)
+{
+    const size_t length = strlen(text);
+    int fd = memfd_create("dqemu-open", 0);
+
+    if (fd >= 0 && write(fd, text, length) != (ssize_t)length) {
+        close(fd);
+        errno = ENOMEM;
+        return -1;
+    }
+    if (fd >= 0) {
+        lseek(fd, 0, SEEK_SET);
+    }
+    return fd;
+}
+
 /* ---------------------------------------------------------------- the map */
 
 /*

@@ -15,6 +15,9 @@
 /* The path, which is below /proc of this process, from there ("maps", "fd/3"); else NULL. */
 const char *dq_self_file(const char *path);
 
+/* An open file with this content, for the guest; -1 with errno. */
+int dq_self_text(const char *text);
+
 /* Calls that name a descriptor of ours, by number or by path: *ret is what the guest gets. */
 bool dq_self_refuses(int num, const abi_long arg[8], abi_long *ret);
 
