@@ -148,25 +148,15 @@ static void give_back(struct bounce *b, struct piece *p)
 
 /* ---------------------------------------------------------------- copying */
 
-/* Both wait for pages, many at a time. False: the guest's memory is not accessible any more. */
-static bool copy_in(void *to, abi_ulong from, size_t length)
+/* Into ours, or out. Waits for pages, many at a time. False: the guest's are not accessible any more. */
+static bool copy_memory(abi_ulong guest, uint8_t *ours, size_t length, bool out)
 {
     for (size_t done = 0, n; done < length; done += n) {
-        n = MIN(length - done, DQ_PREFETCH_BYTES);
-        dq_map_prefetch(from + done, n, false);
-        if (!dq_guest_copy((char *)to + done, g2h_untagged(from + done), n)) {
-            return false;
-        }
-    }
-    return true;
-}
+        void *there = g2h_untagged(guest + done);
 
-static bool copy_out(abi_ulong to, const void *from, size_t length)
-{
-    for (size_t done = 0, n; done < length; done += n) {
         n = MIN(length - done, DQ_PREFETCH_BYTES);
-        dq_map_prefetch(to + done, n, true);
-        if (!dq_guest_copy(g2h_untagged(to + done), (const char *)from + done, n)) {
+        dq_map_prefetch(guest + done, n, out);
+        if (!(out ? dq_guest_copy(there, ours + done, n) : dq_guest_copy(ours + done, there, n))) {
             return false;
         }
     }
@@ -195,12 +185,12 @@ static bool write_back(const struct piece *p, ssize_t told)
     size_t at = 0, n;
 
     if (p->exact && told > 0) {
-        return copy_out(p->guest, p->ours, MIN((size_t)told, p->length));
+        return copy_memory(p->guest, p->ours, MIN((size_t)told, p->length), true);
     }
     while (p->before && at < p->length) {
         at += run_of(p, at, false);
         n = run_of(p, at, true);
-        if (n && !copy_out(p->guest + at, p->ours + at, n)) {
+        if (n && !copy_memory(p->guest + at, p->ours + at, n, true)) {
             return false;
         }
         at += n;
@@ -247,7 +237,7 @@ static void *lock_copy(struct bounce *b, abi_ulong addr, size_t length, bool wri
     }
     p.before = compared ? p.ours + one : NULL;
     g_array_append_val(b->pieces, p);
-    if (!p.exact && !copy_in(p.ours, addr, length)) {
+    if (!p.exact && !copy_memory(addr, p.ours, length, false)) {
         give_back(b, &g_array_index(b->pieces, struct piece, b->pieces->len - 1));
         return NULL;
     }
