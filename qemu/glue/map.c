@@ -147,8 +147,7 @@ void dq_map_each_kind(abi_ulong start, abi_ulong len,
 
 /* ---------------------------------------------------------------- the host's areas */
 
-/* What the host maps for these page flags of QEMU's. */
-static int prot_of_flags(int page_flags)
+int dq_map_prot_of_flags(int page_flags)
 {
     return (page_flags & (PAGE_READ | PAGE_EXEC) ? PROT_READ : 0) |
            (page_flags & PAGE_WRITE ? PROT_WRITE : 0);
@@ -160,7 +159,7 @@ static void restore_host(abi_ulong start, abi_ulong len)
     abi_ulong last = start + len - 1, to = last;
 
     for (abi_ulong from = start;; from = to + 1, to = last) {
-        int prot = prot_of_flags(page_stretch(from, &to));
+        int prot = dq_map_prot_of_flags(page_stretch(from, &to));
 
         dq_areas_protect(g2h_untagged(from), to - from + 1, prot);
         if (to == last) {

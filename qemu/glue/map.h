@@ -35,6 +35,9 @@ bool dq_map_protect_host(abi_ulong start, abi_ulong len, int host_prot);
 /* No node maps the range any more, and its pages are untouched. */
 bool dq_map_forget(abi_ulong start, abi_ulong len);
 
+/* What the host maps for these page flags of QEMU's. */
+int dq_map_prot_of_flags(int page_flags);
+
 /* The host protects the range as the guest's map says, and does not fail. Does not block. */
 void dq_map_restore_host(abi_ulong start, abi_ulong len);
 

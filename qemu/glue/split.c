@@ -38,6 +38,7 @@
 #include "dqemu/redirect.h"
 #include "dqemu/split.h"
 #include "areas.h"
+#include "map.h"
 #include "split.h"
 #include "dqemu/translate.h"
 
@@ -77,11 +78,7 @@ static bool close_page(uint64_t page)
 
 static void open_page(uint64_t page)
 {
-    int flags = page_get_flags(page << DQ_PAGE_BITS);
-
-    must_protect(page, 1,
-                 (flags & (PAGE_READ | PAGE_EXEC) ? PROT_READ : 0) |
-                     (flags & PAGE_WRITE ? PROT_WRITE : 0));
+    must_protect(page, 1, dq_map_prot_of_flags(page_get_flags(page << DQ_PAGE_BITS)));
 }
 
 static void close_shadow(uint64_t page, unsigned count)
