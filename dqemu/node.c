@@ -32,6 +32,7 @@
 #include "dqemu/hot.h"
 #include "dqemu/jobs.h"
 #include "dqemu/runtime.h"
+#include "dqemu/sched_attr.h"
 #include "dqemu/spin.h"
 #include "dqemu/stats.h"
 #include "proto/frame.h"
@@ -394,16 +395,10 @@ static void watch_launcher(void)
 static void hurry(void)
 {
     const struct sched_param lowest = {.sched_priority = sched_get_priority_min(SCHED_FIFO)};
-    struct {
-        uint32_t size, policy;
-        uint64_t flags;
-        int32_t nice;
-        uint32_t priority;
-        uint64_t slice_ns, deadline, period;
-    } wish = {
+    struct dq_sched_attr wish = {
         .size = sizeof(wish),
         .flags = 1, /* SCHED_FLAG_RESET_ON_FORK: not for the threads that this one makes */
-        .slice_ns = 100000,
+        .runtime = 100000,
     };
 
     if (sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &lowest) == 0) {

@@ -11,6 +11,7 @@
 
 #include "dqemu/node.h"
 #include "dqemu/processors.h"
+#include "dqemu/sched_attr.h"
 
 #define BITS (8 * sizeof(unsigned long))
 #define WORDS (CPU_SETSIZE / BITS)
@@ -76,13 +77,7 @@ struct dq_sched *dq_sched_read(const struct dq_msg_sched *m, size_t length)
 
 void dq_sched_apply(const struct dq_sched *s, int host_tid)
 {
-    const struct {
-        uint32_t size, policy;
-        uint64_t flags;
-        int32_t nice;
-        uint32_t priority;
-        uint64_t runtime, deadline, period;
-    } wish = {
+    const struct dq_sched_attr wish = {
         .size = sizeof(wish),
         .policy = s->how.policy,
         .nice = s->how.nice,

@@ -13,22 +13,14 @@
 #include "internal.h"
 #include <sched.h>
 #include <sys/syscall.h>
-
-/* As the kernel's struct sched_attr, which not every libc has. */
-struct attributes {
-    uint32_t size, policy;
-    uint64_t flags;
-    int32_t nice;
-    uint32_t priority;
-    uint64_t runtime, deadline, period;
-};
+#include "dqemu/sched_attr.h"
 
 #define MOST_WORDS 128 /* 8192 processors, as many as Linux has */
 
 /* The processors that the process was started with. */
 static cpu_set_t usual;
 
-static bool read_attributes(pid_t tid, struct attributes *a)
+static bool read_attributes(pid_t tid, struct dq_sched_attr *a)
 {
     return syscall(SYS_sched_getattr, tid, a, sizeof(*a), 0) == 0;
 }
@@ -42,7 +34,7 @@ static void tell(uint32_t tid, int node)
 {
     unsigned long mask[MOST_WORDS];
     struct dq_msg_sched m = {.tid = tid};
-    struct attributes a;
+    struct dq_sched_attr a;
     int length = dq_sched_getaffinity(tid, sizeof(mask), mask);
 
     if (length < 0 || !read_attributes(tid, &a) || a.policy == SCHED_DEADLINE) {
@@ -55,14 +47,14 @@ static void tell(uint32_t tid, int node)
 }
 
 /* As threads are that a loop makes. */
-static bool is_usual(const struct attributes *a, const cpu_set_t *mask)
+static bool is_usual(const struct dq_sched_attr *a, const cpu_set_t *mask)
 {
     return a->policy == SCHED_OTHER && a->nice == 0 && CPU_EQUAL(mask, &usual);
 }
 
 void dq_scheduling_begin(const struct dq_thread *t)
 {
-    struct attributes a;
+    struct dq_sched_attr a;
     cpu_set_t mask;
 
     CPU_ZERO(&mask);
@@ -98,7 +90,7 @@ static bool is_about(int num, abi_long arg, uint32_t *tid)
 void dq_scheduling_changed(int num, abi_long arg)
 {
     g_autofree struct dq_where *where = NULL;
-    struct attributes a;
+    struct dq_sched_attr a;
     unsigned count;
     uint32_t tid;
 
