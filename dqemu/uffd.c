@@ -15,11 +15,11 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "dqemu/check.h"
 #include "dqemu/runtime.h"
+#include "dqemu/userfaultfd.h"
 #include "proto/wire.h"
 
 #ifndef MADV_DONTNEED_LOCKED
@@ -39,10 +39,6 @@ struct scan_arg {
 #define SCAN_SWAPPED (UINT64_C(1) << 4)
 #define PAGEMAP_SWAPPED (UINT64_C(1) << 62)
 #define PAGEMAP_CONTENT (PAGEMAP_SWAPPED | UINT64_C(1) << 63) /* or present */
-
-#ifndef UFFD_USER_MODE_ONLY
-#define UFFD_USER_MODE_ONLY 1 /* Linux 5.11 */
-#endif
 
 /* Linux 6.8, likewise. */
 struct move_arg {
@@ -69,38 +65,6 @@ static struct {
 static const uint8_t zeroes[DQ_ZERO_PAGES * DQ_PAGE_SIZE] __attribute__((aligned(DQ_PAGE_SIZE)));
 
 /* ---- opening ---- */
-
-/* The two ways to a descriptor that serves all. -EPERM: neither is this user's. */
-static int open_full(void)
-{
-    int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
-    int device, err;
-
-    if (fd >= 0 || errno != EPERM) {
-        return fd >= 0 ? fd : -errno;
-    }
-    device = open("/dev/userfaultfd", O_RDWR | O_CLOEXEC);
-    if (device < 0) {
-        return -EPERM;
-    }
-    fd = ioctl(device, USERFAULTFD_IOC_NEW, O_CLOEXEC | O_NONBLOCK);
-    err = errno;
-    close(device);
-    return fd >= 0 ? fd : -err;
-}
-
-static int open_descriptor(bool threads_only)
-{
-    int fd = threads_only ? -EPERM : open_full();
-
-    uffd.serves_kernel = fd >= 0;
-    if (fd != -EPERM) {
-        return fd;
-    }
-    fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY);
-    /* EINVAL: a kernel that does not know the flag */
-    return fd >= 0 ? fd : errno == EINVAL ? -EPERM : -errno;
-}
 
 bool dq_uffd_serves_kernel(void)
 {
@@ -177,7 +141,7 @@ int dq_uffd_open(bool threads_only)
 {
     int err = 0;
 
-    uffd.fd = dq_node_high_fd(open_descriptor(threads_only));
+    uffd.fd = dq_node_high_fd(dq_userfaultfd_open(threads_only, &uffd.serves_kernel));
     if (uffd.fd < 0) {
         return uffd.fd;
     }
