@@ -157,6 +157,10 @@ struct dq_pager_pages dq_pager_ask_count(void);
  * Bring a copy of every touched page of the range here, and let no page leave until dq_pager_thaw():
  * for a fork (of all of them; no emulated thread of this process may run meanwhile), or because the
  * range moves. Costs by the pages that are touched. Blocks. Master only, one at a time.
+ *
+ * Who gathers must not write to guest memory before the thaw, nor wait for somebody who does: a page's
+ * home may have promised it to another node already, which waits until this one lets the page go,
+ * which waits for the thaw.
  */
 #define DQ_ALL_PAGES (UINT64_C(1) << (64 - DQ_PAGE_BITS))
 void dq_pager_gather(uint64_t page, uint64_t count);

@@ -80,7 +80,7 @@ int dq_timer_signal(const siginfo_t **info, siginfo_t *ours);
 
 /* fork_start(), in the exclusive section and before the locks: gather all memory here. */
 void dq_fork_start(void);
-/* fork_end(): in the child this process becomes a plain emulator. */
+/* fork_end(), before either side writes to guest memory: in the child this process becomes a plain emulator. */
 void dq_fork_end(bool child);
 
 /* ------------------------------------------------------------------ split pages */

@@ -305,34 +305,60 @@ static abi_long grow(const struct remap *r)
 
 /* ---------------------------------------------------------------- moving */
 
-struct copy {
-    uintptr_t from, to;
+struct touched {
+    uintptr_t at;
+    size_t pages;
 };
 
-static void copy_run(void *arg, uintptr_t at, size_t pages)
+static void note_touched(void *arg, uintptr_t at, size_t pages)
 {
-    const struct copy *c = arg;
+    struct touched t = {at, pages};
 
-    for (; pages; pages--, at += DQ_PAGE_SIZE) {
+    g_array_append_val((GArray *)arg, t);
+}
+
+/*
+ * What somebody has touched (struct touched, to be freed). While memory is gathered nothing may be
+ * written to, so it is only looked at then, and copied later.
+ */
+static GArray *find_touched(abi_ulong start, abi_ulong len, int *err)
+{
+    GArray *runs = g_array_new(FALSE, FALSE, sizeof(struct touched));
+
+    dq_pager_gather(start >> DQ_PAGE_BITS, len >> DQ_PAGE_BITS);
+    *err = dq_uffd_present((uintptr_t)g2h_untagged(start), len, note_touched, runs);
+    dq_pager_thaw();
+    return runs;
+}
+
+/* Pages may have left again meanwhile (to who asks ahead of its threads): they come back. */
+static void copy_run(uintptr_t at, size_t pages, uintptr_t to)
+{
+    for (; pages; pages--, at += DQ_PAGE_SIZE, to += DQ_PAGE_SIZE) {
         if (!buffer_is_zero((const void *)at, DQ_PAGE_SIZE)) {
-            memcpy((void *)(c->to + (at - c->from)), (const void *)at, DQ_PAGE_SIZE);
+            memcpy((void *)to, (const void *)at, DQ_PAGE_SIZE);
         }
     }
 }
 
-/* What somebody has touched comes here, and stays until it is copied: its pages may be anywhere. */
+/* The caller has forbidden both ranges to all threads. */
 static bool copy_pages(abi_ulong from, abi_ulong to, abi_ulong len)
 {
-    struct copy c = {(uintptr_t)g2h_untagged(from), (uintptr_t)g2h_untagged(to)};
+    uintptr_t distance = (uintptr_t)g2h_untagged(to) - (uintptr_t)g2h_untagged(from);
+    GArray *runs;
     int err;
 
     if (!dq_map_protect_host(to, len, PROT_READ | PROT_WRITE) ||
         !dq_map_protect_host(from, len, PROT_READ)) {
         return false;
     }
-    dq_pager_gather(from >> DQ_PAGE_BITS, len >> DQ_PAGE_BITS);
-    err = dq_uffd_present(c.from, len, copy_run, &c);
-    dq_pager_thaw();
+    runs = find_touched(from, len, &err);
+    for (guint i = 0; err == 0 && i < runs->len; i++) {
+        const struct touched *t = &g_array_index(runs, struct touched, i);
+
+        copy_run(t->at, t->pages, t->at + distance);
+    }
+    g_array_free(runs, TRUE);
     errno = -err;
     return err == 0;
 }
