@@ -236,12 +236,14 @@ int dq_member_start(struct dq_member *m, const struct dq_launch *launch)
 void dq_member_send_peers(struct dq_member *m, const struct dq_member *all, int nodes)
 {
     json_t *list = json_array();
+    int wide = 1;
 
     for (int i = 0; i < nodes; i++) {
+        wide &= all[i].wide;
         json_array_append_new(list, json_pack("{s:i, s:s, s:i}", "node", i, "address",
                                               all[i].address, "port", (int)all[i].port));
     }
-    send_object(m, json_pack("{s:s, s:o}", "type", "peers", "peers", list));
+    send_object(m, json_pack("{s:s, s:o, s:b}", "type", "peers", "peers", list, "wide", wide));
 }
 
 void dq_member_send_go(struct dq_member *m)
@@ -298,6 +300,7 @@ static bool hear_listening(struct dq_member *m, const json_t *object)
     }
     set_address(m, address);
     m->port = (uint16_t)port;
+    m->wide = json_is_true(json_object_get(object, "wide"));
     m->stage = DQ_STAGE_LISTENING;
     return true;
 }

@@ -40,6 +40,7 @@ struct dq_member {
     char address[64]; /* where it listens, or was told to */
     char place[160];  /* its address for the user, with the host if it has one */
     uint16_t port;
+    bool wide; /* it can have the guest's addresses beyond 64 TiB */
 
     bool cut;        /* its host was lost, and with it the news of its process */
     bool ended;      /* the process is gone: */

@@ -32,6 +32,7 @@ static struct {
     int fd;
     int node;
     int verbose;
+    bool offers_wide, all_wide;
     bool failed; /* an error has been reported; guarded by `sending` */
     /* Whole lines only, from one thread at a time. A leaf: nothing is locked inside it. */
     pthread_mutex_t sending;
@@ -316,10 +317,20 @@ int dq_control_open(int fd, struct dq_config *cfg)
 
 /* ---- meeting the others ---- */
 
+void dq_control_offer_wide(bool can)
+{
+    control.offers_wide = can;
+}
+
+bool dq_control_all_wide(void)
+{
+    return control.all_wide;
+}
+
 int dq_control_listening(const char *address, uint16_t port)
 {
-    return send_object(
-        json_pack("{s:s, s:s, s:i}", "type", "listening", "address", address, "port", (int)port));
+    return send_object(json_pack("{s:s, s:s, s:i, s:b}", "type", "listening", "address", address,
+                                 "port", (int)port, "wide", (int)control.offers_wide));
 }
 
 static bool read_peers(const json_t *list, struct dq_peer_addr *peers, int nodes)
@@ -351,6 +362,7 @@ int dq_control_peers(struct dq_peer_addr **out, int nodes)
     rc = !peers                                                       ? -ENOMEM
          : read_peers(json_object_get(object, "peers"), peers, nodes) ? 0
                                                                       : -EPROTO;
+    control.all_wide = json_is_true(json_object_get(object, "wide"));
     json_decref(object);
     if (rc < 0) {
         free(peers);

@@ -55,6 +55,9 @@ struct dq_peer_addr; /* proto/transport.h */
  */
 int dq_control_open(int fd, struct dq_config *cfg);
 
+/* Can this node have the guest's addresses beyond 64 TiB? Told with the next. Without: no. */
+void dq_control_offer_wide(bool can);
+
 /* Tell where this node listens. 0 or -errno. */
 int dq_control_listening(const char *address, uint16_t port);
 
@@ -63,6 +66,8 @@ int dq_control_listening(const char *address, uint16_t port);
  * free(). 0; -EPROTO; -ECONNRESET if the launcher went away.
  */
 int dq_control_peers(struct dq_peer_addr **out, int nodes);
+/* After it: has every node offered wide addresses? */
+bool dq_control_all_wide(void);
 
 int dq_control_ready(void);   /* 0 or -errno */
 int dq_control_wait_go(void); /* 0; -EPROTO; -ECONNRESET */

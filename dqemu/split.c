@@ -27,11 +27,11 @@
 #include "dqemu/uffd.h"
 
 /*
- * Entry page % DQ_SPLIT_MOST is a word with the page's number << PAGE_BIT if that page is split, else
+ * Entry page % DQ_SPLIT_MOST is a word with page / DQ_SPLIT_MOST << PAGE_BIT if that page is split, else
  * NONE. Below: the slot << SLOT_BIT, and the granules' size as a power of two.
  */
 static uint64_t table[DQ_SPLIT_MOST];
-#define PAGE_BIT 30 /* which leaves room for pages of 64 TiB */
+#define PAGE_BIT 30
 #define SLOT_BIT 18 /* so that word & SLOT_MASK is the distance of the slot in bytes */
 #define SLOT_MASK 0x3ffc0000u
 #define SHIFT_MASK 15u
@@ -40,7 +40,8 @@ _Static_assert((DQ_SPLIT_MOST - 1) << SLOT_BIT <= SLOT_MASK, "slots stay below t
 
 unsigned dq_split_count;
 
-static uint64_t *deltas;                   /* see dq_split_deltas() */
+static uint64_t *deltas; /* see dq_split_deltas() */
+static size_t deltas_size;
 static uint64_t closed[DQ_SPLIT_MOST];     /* page + 1, at the place that it has in the table */
 static uint64_t slot_pages[DQ_SPLIT_MOST]; /* who has the slot, or had it last */
 static bool slot_opened[DQ_SPLIT_MOST];    /* ... and not only in an attempt that was refused */
@@ -58,9 +59,15 @@ uint64_t dq_split_shadow(void)
     return __atomic_load_n(&shadow, __ATOMIC_RELAXED);
 }
 
+/* The word is that at the page's place in the table. */
 static bool is_of(uint64_t word, uint64_t page)
 {
-    return word >> PAGE_BIT == page;
+    return word >> PAGE_BIT == page / DQ_SPLIT_MOST;
+}
+
+static bool fits_table(uint64_t page)
+{
+    return page / DQ_SPLIT_MOST < NONE >> PAGE_BIT;
 }
 
 /*
@@ -104,6 +111,11 @@ uint64_t dq_split_redirect(uint64_t addr, unsigned size, bool *crosses)
 const uint64_t *dq_split_deltas(void)
 {
     return deltas;
+}
+
+size_t dq_split_deltas_size(void)
+{
+    return deltas_size;
 }
 
 /* On the worker. */
@@ -350,7 +362,7 @@ static void join_range(uint64_t first, uint64_t last)
     for (unsigned i = 0; i < DQ_SPLIT_MOST; i++) {
         uint64_t word = LOAD(table[i]), page = LOAD(closed[i]);
 
-        page = page ? page - 1 : word >> PAGE_BIT;
+        page = page ? page - 1 : (word >> PAGE_BIT) * DQ_SPLIT_MOST + i;
         if (page >= first && page <= last) {
             dq_split_join(page);
         }
@@ -418,7 +430,7 @@ static void apply(const struct dq_msg_split *m, struct dq_msg_split *done)
         break;
     case DQ_SPLIT_OPEN:
         STORE(slot_opened[m->slot], true);
-        STORE(table[i], m->page << PAGE_BIT | m->slot << SLOT_BIT | m->shift);
+        STORE(table[i], m->page / DQ_SPLIT_MOST << PAGE_BIT | m->slot << SLOT_BIT | m->shift);
         set_deltas(m, true);
         STORE(closed[i], 0);
         tell_change();
@@ -486,7 +498,7 @@ static void work_apply(void *arg)
 
 static bool is_sound(const struct dq_msg_split *m)
 {
-    return m->page < NONE >> PAGE_BIT && m->slot < DQ_SPLIT_MOST && m->op <= DQ_SPLIT_RETIRE &&
+    return fits_table(m->page) && m->slot < DQ_SPLIT_MOST && m->op <= DQ_SPLIT_RETIRE &&
            m->shift >= DQ_SPLIT_LEAST_SHIFT && m->shift <= DQ_SPLIT_MOST_SHIFT;
 }
 
@@ -920,14 +932,9 @@ int dq_split_start(const struct dq_config *cfg)
     return 0;
 }
 
-static size_t deltas_size(uint64_t first)
+void dq_split_open(uint64_t first, uint64_t limit, const struct dq_split_ops *ops)
 {
-    return first * (DQ_PAGE_SIZE / DQ_SPLIT_LINE) * sizeof(*deltas);
-}
-
-void dq_split_open(uint64_t first, const struct dq_split_ops *ops)
-{
-    size_t size = deltas_size(first);
+    size_t size = limit * (DQ_PAGE_SIZE / DQ_SPLIT_LINE) * sizeof(*deltas);
 
     if (home.sharing) {
         clear_table();
@@ -940,6 +947,7 @@ void dq_split_open(uint64_t first, const struct dq_split_ops *ops)
         }
         madvise(deltas, size, MADV_DONTDUMP);
         madvise(deltas, size, MADV_NOHUGEPAGE);
+        deltas_size = size;
         host = ops;
         __atomic_store_n(&shadow, first, __ATOMIC_RELEASE);
     }
@@ -950,8 +958,9 @@ void dq_split_forked(void)
     pthread_mutex_init(&members_lock, NULL);
     me = NULL;
     if (deltas) { /* mlockall() would populate it */
-        munmap(deltas, deltas_size(shadow));
+        munmap(deltas, deltas_size);
         deltas = NULL;
+        deltas_size = 0;
     }
     shadow = 0;
     clear_table();

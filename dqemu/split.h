@@ -40,10 +40,11 @@ struct dq_split_ops {
 };
 
 /*
- * The shadow pages are the DQ_SHADOW_PAGES from `shadow` on, and under the pager. Once per node,
- * before it has threads that share memory with others. Nothing is split without it.
+ * The shadow pages are the DQ_SHADOW_PAGES from `shadow` on, and under the pager; the guest's are below
+ * `limit`. Once per node, before it has threads that share memory with others. Nothing is split
+ * without it.
  */
-void dq_split_open(uint64_t shadow, const struct dq_split_ops *ops);
+void dq_split_open(uint64_t shadow, uint64_t limit, const struct dq_split_ops *ops);
 
 /* ------------------------------------------------ the table; any thread, never blocks */
 
@@ -55,6 +56,8 @@ void dq_split_open(uint64_t shadow, const struct dq_split_ops *ops);
  */
 #define DQ_SPLIT_LINE (1u << DQ_SPLIT_LEAST_SHIFT)
 const uint64_t *dq_split_deltas(void);
+/* Its size in bytes, of addresses rather than memory; 0: there is none. */
+size_t dq_split_deltas_size(void);
 
 /* Pages of this node that are split or closed; 0: nothing below need be asked. */
 extern unsigned dq_split_count;

@@ -14,6 +14,7 @@
 #include "dqemu/split.h"
 #include "master/memory.h"
 #include "self.h"
+#include "wide.h"
 
 static pid_t launcher; /* of a run with several nodes; in its forked children too */
 static pid_t master;
@@ -91,7 +92,7 @@ static struct pages measure(void)
 
 static int add_mapped(void *opaque, target_ulong start, target_ulong end, unsigned long flags)
 {
-    if (flags & PAGE_VALID && end - 1 <= reserved_va) {
+    if (flags & PAGE_VALID && !(flags & DQ_PAGE_HOLE) && end - 1 <= reserved_va) {
         *(int64_t *)opaque += end - start;
     }
     return 0;
@@ -106,14 +107,7 @@ static int64_t reserved_bytes(void)
         return 0;
     }
     walk_memory_regions(&mapped, add_mapped);
-    return (int64_t)reserved_va + 1 - mapped;
-}
-
-/* The table of split pages, in bytes. */
-static int64_t table_bytes(void)
-{
-    return dq_split_deltas() ? dq_split_shadow() * (DQ_PAGE_SIZE / DQ_SPLIT_LINE) * sizeof(uint64_t)
-                             : 0;
+    return (int64_t)(DQ_GUEST_SPACE + dq_wide_bytes()) - mapped;
 }
 
 static int64_t resident_here(void)
@@ -150,10 +144,10 @@ static const char *value_of(const char *line, const char *key)
 static int64_t added(const char *line, const struct pages *p)
 {
     if (value_of(line, "VmPeak:") || value_of(line, "VmSize:")) {
-        return -reserved_bytes() - table_bytes();
+        return -reserved_bytes() - (int64_t)dq_split_deltas_size();
     }
     if (value_of(line, "VmData:")) {
-        return -table_bytes();
+        return -(int64_t)dq_split_deltas_size();
     }
     return value_of(line, "VmRSS:") || value_of(line, "RssAnon:") ? p->elsewhere : 0;
 }
@@ -200,7 +194,7 @@ static GString *statm_of(const char *path)
     const int64_t page = qemu_real_host_page_size();
     g_autofree char *text = NULL;
     const struct pages p = measure();
-    const int64_t table = table_bytes();
+    const int64_t table = (int64_t)dq_split_deltas_size();
     GString *out;
     long size, resident, shared, code, data;
 

@@ -26,6 +26,7 @@
 #include "master/map.h"
 #include "source.h"
 #include "split.h"
+#include "wide.h"
 
 bool dq_engaged;
 bool dq_foreign;
@@ -127,7 +128,7 @@ static GArray *host_ranges(void)
 
         if (sscanf(line, "%lx-%lx %4s %lx %x:%x %lu %n", &from, &to, perms, &offset, &major, &minor,
                    &inode, &name) != 7 ||
-            to <= first || from > last) {
+            to <= first || from > last || dq_wide_is_between(from - first)) {
             continue;
         }
         from = MAX(from, first);
@@ -361,7 +362,7 @@ static int note_guest_range(void *opaque, target_ulong start, target_ulong end, 
     struct guest_range r = {start, end - 1, flags};
 
     /* not a kernel's page above all others: see dq_page_beyond() */
-    if (flags & PAGE_VALID && r.last <= reserved_va) {
+    if (flags & PAGE_VALID && !(flags & DQ_PAGE_HOLE) && r.last <= reserved_va) {
         g_array_append_val((GArray *)opaque, r);
     }
     return 0;

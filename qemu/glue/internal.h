@@ -32,6 +32,8 @@
 #define DQ_PAGE_FOREIGN 0x10000
 /* Likewise: memory that grows downwards (grow.c). */
 #define DQ_PAGE_GROWS 0x20000
+/* Likewise: the emulator's own addresses, between the guest's (wide.h). */
+#define DQ_PAGE_HOLE 0x40000
 
 /* What comes first in a MOVE, before the thread's state. */
 struct dq_moved {

@@ -195,7 +195,7 @@ static bool make_room(void)
     bool some = errno == ENOMEM && dq_engaged && dq_split_any();
 
     if (some) {
-        dq_split_exclude(0, dq_split_shadow());
+        dq_split_exclude(0, DQ_ALL_PAGES);
     }
     return some;
 }

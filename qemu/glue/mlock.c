@@ -267,7 +267,8 @@ static int lock_region(void *ranges, target_ulong start, target_ulong end, unsig
 {
     struct dq_run r = {start, end - start};
 
-    if (flags & PAGE_VALID && start <= reserved_va) { /* not a kernel's page above all others */
+    if (flags & PAGE_VALID && !(flags & DQ_PAGE_HOLE) &&
+        start <= reserved_va) { /* not a kernel's page above all others */
         g_array_append_val((GArray *)ranges, r);
     }
     return 0;

@@ -28,14 +28,7 @@
 #include "processors.h"
 #include "source.h"
 #include "split.h"
-
-/*
- * The guest's address space with several nodes: the same on every node, so that what is free
- * on the master is free everywhere. 64 TiB: programs that reserve much (JITs, sanitizers) fit, and it
- * lies below two thirds of the host's 47 bits, where the kernel begins with the emulator's own program
- * (ELF_ET_DYN_BASE); its libraries, stacks and mappings are above. With 32-bit addresses: all of them.
- */
-#define GUEST_SPACE (TARGET_LONG_BITS == 32 ? 1ull << 32 : 1ull << 46)
+#include "wide.h"
 
 struct dq_config dq_config = {.nodes = 1};
 bool dq_is_child;
@@ -361,8 +354,9 @@ void dq_main_args(int *argc, char **argv)
         dq_node_open(&dq_config, &ops, NULL); /* opens nothing, and cannot fail */
         return;
     }
-    reserved_va = GUEST_SPACE - 1;
+    reserved_va = DQ_GUEST_SPACE - 1;
     check_address_space();
+    dq_control_offer_wide(dq_wide_reserve());
     dq_spin_init(dq_config.spin_us);
     dq_awake_begin(); /* the main thread; on a slave until it has set things up */
     dq_futex_open();
@@ -377,6 +371,7 @@ void dq_main_args(int *argc, char **argv)
     if (dq_node_open(&dq_config, &ops, NULL)) {
         exit(125); /* reported */
     }
+    dq_wide_agree(dq_control_all_wide());
     dq_bounce_open();
     if (dq_on_slave()) {
         slave_be_quiet();
@@ -474,6 +469,7 @@ void dq_main_slave(CPUArchState *env, const char *rtsig_map)
     if (dq_pager_register(start, reserved_va + 1 - start)) {
         _exit(125); /* reported */
     }
+    dq_wide_open_slave();
     qatomic_set(&dq_engaged, true);
     dq_cpu_time_begin(dq_remote_cpu_ns);
     set_slave_ready();
@@ -524,7 +520,7 @@ void dq_core_dump(void)
     cpu_list_unlock();
     if (dq_config.nodes > 1 && dq_engaged && !dq_on_slave()) {
         dq_map_begin();
-        dq_split_exclude(0, dq_split_shadow());
+        dq_split_exclude(0, DQ_ALL_PAGES);
     }
 }
 
@@ -539,7 +535,7 @@ void dq_fork_start(void)
     if (dq_config.nodes > 1) {
         dq_map_begin();
         if (dq_engaged) {
-            dq_split_exclude(0, dq_split_shadow());
+            dq_split_exclude(0, DQ_ALL_PAGES);
             dq_pager_gather(0, DQ_ALL_PAGES);
         }
     }

@@ -22,6 +22,7 @@
 #include "dqemu/spin.h"
 #include "master/map.h"
 #include "self.h"
+#include "wide.h"
 #include "source.h"
 #include "split.h"
 
@@ -258,6 +259,9 @@ static int add_region(void *opaque, target_ulong start, target_ulong end, unsign
     struct regions *r = opaque;
     int err = 0;
 
+    if (flags & DQ_PAGE_HOLE) {
+        return 0;
+    }
     flags &= PAGE_VALID | PAGE_READ | PAGE_WRITE_ORG | PAGE_EXEC | PAGE_ANON;
     if (r->end != start || r->flags != flags) {
         err = show_region(r);
@@ -272,7 +276,7 @@ void dq_self_map(void *opaque, walk_memory_regions_fn fn, IntervalTreeRoot *host
 {
     struct regions r = {.fn = fn, .opaque = opaque};
 
-    if (!has_turn && !dq_source_any()) {
+    if (!has_turn && !dq_source_any() && !dq_wide_is_between(DQ_GUEST_SPACE)) {
         walk_memory_regions(opaque, fn);
         return;
     }

@@ -41,6 +41,7 @@
 #include "map.h"
 #include "split.h"
 #include "dqemu/translate.h"
+#include "wide.h"
 
 /* ---------------------------------------------------------------- what the host maps */
 
@@ -214,27 +215,27 @@ void dq_split_engage(void)
         .forget_addresses = forget_addresses,
         .forget_all = forget_all,
     };
-    abi_ulong start = reserved_va + 1 - SHADOW_BYTES;
+    abi_ulong start = DQ_GUEST_SPACE - SHADOW_BYTES;
     bool empty;
 
     if (TARGET_LONG_BITS != 64 || !dq_config.split_pages) {
         return;
     }
     mmap_lock();
-    empty = page_check_range_empty(start, reserved_va);
+    empty = page_check_range_empty(start, DQ_GUEST_SPACE - 1);
     if (empty) {
-        reserved_va = start - 1; /* the guest can map nothing there from now on */
+        dq_wide_end_low(start);
     }
     mmap_unlock();
     if (!empty) {
-        dq_control_log("the program uses the end of its address space: no page will be split");
+        dq_control_log("the program uses the last addresses below 64 TiB: no page will be split");
         return;
     }
     madvise(g2h_untagged(start), SHADOW_BYTES, MADV_NOHUGEPAGE);
     if (dq_pager_register(start, SHADOW_BYTES)) {
         _exit(125); /* reported */
     }
-    dq_split_open(start >> DQ_PAGE_BITS, &ops);
+    dq_split_open(start >> DQ_PAGE_BITS, dq_wide_limit() >> DQ_PAGE_BITS, &ops);
 }
 
 /* ---------------------------------------------------------------- traps */

@@ -21,6 +21,7 @@
 #include "split.h"
 #include "strace.h"
 #include "transfer.h"
+#include "wide.h"
 
 int dq_slave_pid;
 
@@ -418,7 +419,7 @@ bool dq_syscall_begin(CPUArchState *env, int num, const abi_long arg[8], abi_lon
     }
 #endif
     if (dq_config.nodes == 1) {
-        return false;
+        return dq_is_child && dq_map_call(num, arg[0]) && dq_wide_call(num, arg, ret);
     }
     t = dq_this_thread();
     if (!dq_on_slave()) {
@@ -429,8 +430,14 @@ bool dq_syscall_begin(CPUArchState *env, int num, const abi_long arg[8], abi_lon
         }
         if (dq_map_call(num, arg[0])) {
             dq_map_begin();
+            if (dq_wide_call(num, arg, ret)) {
+                dq_split_include();
+                dq_map_end();
+                trace(env, num, arg, *ret);
+                return true;
+            }
             if (dq_map_attaches(num, arg[0]) && dq_engaged) { /* it may replace any mapping */
-                dq_split_exclude(0, dq_split_shadow());
+                dq_split_exclude(0, DQ_ALL_PAGES);
             }
         } else if (num == TARGET_NR_exit && t) {
             dq_thread_gone(env);

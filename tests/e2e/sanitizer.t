@@ -10,7 +10,6 @@ cd "$SCRATCH" || exit 1
 mark=$$-sanitizer
 export ASAN_OPTIONS=detect_leaks=0 # for that it stops its threads by ptrace(), which QEMU has not
 
-library=/usr/aarch64-linux-gnu
 cat >mistake.c <<'END'
 #include <pthread.h>
 #include <stdlib.h>
@@ -27,33 +26,46 @@ int main(void)
     return pthread_join(thread, NULL);
 }
 END
-build() { # SOURCE OUTPUT
-    aarch64-linux-gnu-gcc -std=gnu11 -D_GNU_SOURCE -O1 -g -fsanitize=address -pthread \
-        -I "$TOP/tests/guests" -o "$2" "$1" 2>build.err
+compile() { # COMPILER SOURCE OUTPUT
+    "$1" -std=gnu11 -D_GNU_SOURCE -O1 -g -fsanitize=address -pthread -I "$TOP/tests/guests" \
+        -o "$3" "$2" 2>build.err
 }
-if ! [ -e $library/lib/libasan.so.8 ] || ! build mistake.c mistake; then
-    [ -z "${CI:-}" ] || bail_out "no AddressSanitizer for aarch64: $(tail -n 1 build.err)"
-    echo "1..0 # SKIP no AddressSanitizer for aarch64"
-    exit 0
-fi
-build "$TOP/tests/guests/memory/malloc_storm.c" sound || bail_out "malloc_storm.c: $(tail -n 1 build.err)"
+no_sanitizer() { # ISA: a skip, but not in CI
+    [ -z "${CI:-}" ] || bail_out "no AddressSanitizer for $1: $(tail -n 1 build.err)"
+    skip "$1" "no AddressSanitizer for it"
+}
 
-run_marked $mark 60 "$QEMU_PLAIN" -L $library ./sound >plain.out 2>plain.err
-for n in 2 3; do
-    if run_marked $mark 120 "$DQEMU_LAUNCH" -n $n --stats=stats -L $library ./sound >out 2>err &&
-        cmp plain.out out && [ ! -s err ] &&
-        jq -e '[.nodes[] | select(.node > 0) | .threads] | add > 0' stats >/dev/null; then
-        pass "no mistake on $n nodes"
-    else
-        head -n 20 err | fail "no mistake on $n nodes"
+try_isa() { # ISA COMPILER LIBRARIES
+    local n plain=$TOP/build/qemu-$1
+    if ! [ -x "$plain" ]; then
+        skip "$1" "there is no $plain; make ISAS=$1"
+        return
+    elif ! compile "$2" mistake.c mistake || ! "$plain" -L "$3" ./mistake 2>&1 | grep -q =ERROR; then
+        no_sanitizer "$1"
+        return
     fi
-    if ! run_marked $mark 60 "$DQEMU_LAUNCH" -n $n -L $library ./mistake >out 2>err &&
-        grep -q 'AddressSanitizer: heap-buffer-overflow' err && grep -q 'in touch .*mistake.c:5' err; then
-        pass "a mistake of a thread elsewhere on $n nodes"
-    else
-        head -n 20 err | fail "a mistake of a thread elsewhere on $n nodes"
-    fi
-done
+    compile "$2" "$TOP/tests/guests/memory/malloc_storm.c" sound ||
+        bail_out "malloc_storm.c: $(tail -n 1 build.err)"
+    run_marked $mark 60 "$plain" -L "$3" ./sound >plain.out 2>plain.err
+    for n in 2 3; do
+        if run_marked $mark 120 "$DQEMU_LAUNCH" -n $n --stats=stats -L "$3" ./sound >out 2>err &&
+            cmp plain.out out && [ ! -s err ] &&
+            jq -e '[.nodes[] | select(.node > 0) | .threads] | add > 0' stats >/dev/null; then
+            pass "$1: no mistake on $n nodes"
+        else
+            head -n 20 err | fail "$1: no mistake on $n nodes"
+        fi
+        if ! run_marked $mark 60 "$DQEMU_LAUNCH" -n $n -L "$3" ./mistake >out 2>err &&
+            grep -q 'AddressSanitizer: heap-buffer-overflow' err &&
+            grep -q 'in touch .*mistake.c:5' err; then
+            pass "$1: a mistake of a thread elsewhere on $n nodes"
+        else
+            head -n 20 err | fail "$1: a mistake of a thread elsewhere on $n nodes"
+        fi
+    done
+}
+try_isa aarch64 aarch64-linux-gnu-gcc /usr/aarch64-linux-gnu
+try_isa x86_64 x86_64-linux-gnu-gcc /
 check_none_left $mark >left || fail "nothing is left" <left
 echo "1..$point"
 [ $failed = 0 ]
