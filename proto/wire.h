@@ -336,7 +336,10 @@ static_assert(sizeof(struct dq_msg_memory) == 24, "dq_msg_memory");
       "master -> slave: so, on the processors of the mask that follows (64 a word)")               \
     /* memory */                                                                                   \
     X(MEMORY_ASK, dq_msg_cookie, 0, "master -> slave: how much is homed at you?")                  \
-    X(MEMORY, dq_msg_memory, 0, "the answer")
+    X(MEMORY, dq_msg_memory, 0, "the answer")                                                      \
+    /* core files */                                                                               \
+    X(STATES_ASK, dq_msg_cookie, 0, "master -> slave: stop your threads, and tell where they are") \
+    X(STATE, dq_msg_thread, DQ_ANY, "a thread's state follows; tid = 0: there are no more")
 
 enum dq_msg {
     DQ_MSG_NONE,

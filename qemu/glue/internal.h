@@ -213,12 +213,22 @@ void dq_mlock_in_child(void);
 int dq_thread_start(const void *body, size_t length);
 /* The slave's first CPU, of which the others are copies. */
 void dq_thread_template(CPUArchState *env);
+CPUArchState *dq_template_env(void);
 TaskState *dq_template_task(void);
+/* fn(), which must not block, for each thread that runs on this slave; none ends meanwhile. */
+void dq_thread_each(void (*fn)(CPUArchState *env, const struct dq_thread *t));
 /* The thread with this TaskState (on the master, not the main one) ends; frees ts->dq. */
 void dq_thread_gone(CPUArchState *env);
 /* This thread goes on at the master; does not return. */
 void dq_thread_move(CPUArchState *env) G_NORETURN;
 void dq_thread_exit(CPUArchState *env, int status) G_NORETURN;
+
+/* ------------------------------------------------------------------ core.c */
+
+/* STATES_ASK, on a slave's loop: its threads stop for good, and it tells where they are. */
+void dq_core_stop(void);
+/* STATE, on the master's loop. -EPROTO: nobody has asked. */
+int dq_core_message(int from, const struct dq_msg_thread *m, size_t length);
 
 /* ------------------------------------------------------------------ cpus.c */
 

@@ -146,6 +146,9 @@ static int message_for_slave(int from, unsigned type, const void *body, size_t l
     case DQ_MSG_MEMORY_ASK:
         tell_memory(body);
         return 0;
+    case DQ_MSG_STATES_ASK:
+        dq_core_stop();
+        return 0;
     case DQ_MSG_END:
         slave_ends();
     default:
@@ -165,6 +168,8 @@ static int message_for_master(int from, unsigned type, const void *body, size_t 
     case DQ_MSG_EXIT:
     case DQ_MSG_MOVE:
         return dq_proxy_message(from, type, body, length);
+    case DQ_MSG_STATE:
+        return dq_core_message(from, body, length);
     default:
         return -EPROTO;
     }
@@ -506,22 +511,6 @@ void dq_exit(void)
     }
     dq_missing_tell();
     dq_report();
-}
-
-/*
- * The process is about to die: the turn is not given back. Debuggers take the first thread in the file
- * for the one that has ended it, and the signal from there.
- */
-void dq_core_dump(void)
-{
-    cpu_list_lock();
-    QTAILQ_REMOVE_RCU(&cpus_queue, thread_cpu, node);
-    QTAILQ_INSERT_HEAD_RCU(&cpus_queue, thread_cpu, node);
-    cpu_list_unlock();
-    if (dq_config.nodes > 1 && dq_engaged && !dq_on_slave()) {
-        dq_map_begin();
-        dq_split_exclude(0, DQ_ALL_PAGES);
-    }
 }
 
 /* ---------------------------------------------------------------- fork */

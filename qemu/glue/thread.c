@@ -413,9 +413,32 @@ void dq_thread_template(CPUArchState *env)
     tcg_cflags_set(env_cpu(env), CF_PARALLEL);
 }
 
+CPUArchState *dq_template_env(void)
+{
+    return template_env;
+}
+
 TaskState *dq_template_task(void)
 {
     return get_task_state(env_cpu(template_env));
+}
+
+void dq_thread_each(void (*fn)(CPUArchState *env, const struct dq_thread *t))
+{
+    CPUState *cpu;
+
+    pthread_mutex_lock(&cpus_lock);
+    cpu_list_lock();
+    CPU_FOREACH(cpu)
+    {
+        const TaskState *ts = cpu->opaque;
+
+        if (ts && ts->dq && qatomic_read(&ts->dq->remote.host_tid)) { /* it has its registers */
+            fn(cpu_env(cpu), ts->dq);
+        }
+    }
+    cpu_list_unlock();
+    pthread_mutex_unlock(&cpus_lock);
 }
 
 /*

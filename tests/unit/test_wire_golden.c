@@ -131,6 +131,8 @@ static const struct {
     {"SCHED", "1000000032000000", 16},
     {"MEMORY_ASK", "0800000033000000", 8},
     {"MEMORY", "1800000034000000", 24},
+    {"STATES_ASK", "0800000035000000", 8},
+    {"STATE", "0800000036000000", 8},
 };
 
 static void hex_of(char *to, const void *bytes, size_t length)
