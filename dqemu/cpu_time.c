@@ -21,7 +21,7 @@
 
 static bool begun; /* atomic */
 static struct dq_cpu_time start;
-static uint64_t (*time_of_thread)(uint32_t tid);
+static dq_cpu_of_thread_fn *time_of_thread;
 
 /* Guards what follows, and the questions that are in the list. A leaf. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -50,7 +50,7 @@ static void read_process(struct dq_cpu_time *now)
     now->system_us = us_of(&r.ru_stime);
 }
 
-void dq_cpu_time_begin(uint64_t (*of_thread)(uint32_t tid))
+void dq_cpu_time_begin(dq_cpu_of_thread_fn *of_thread)
 {
     if (dq_node_self() != 0) {
         read_process(&start);
@@ -90,7 +90,7 @@ static uint64_t ns_here(void)
 
 void dq_cpu_time_ask(struct dq_cpu_question *q, int node)
 {
-    struct dq_msg_cpu_ask m = {.tid = q->tid};
+    struct dq_msg_cpu_ask m = {.tid = q->tid, .parts = q->parts};
     bool all = node < 0;
     int first = all ? 0 : node, end = all ? dq_node_count() : node + 1;
 
@@ -132,9 +132,9 @@ static void ask_and_wait(struct waiting *w, int node)
     dq_gate_wait_for(&w->gate, DQ_SPIN_RESULT);
 }
 
-void dq_cpu_time_elsewhere(uint32_t tid, int node, struct dq_cpu_time *sum)
+void dq_cpu_time_elsewhere(uint32_t tid, int node, bool parts, struct dq_cpu_time *sum)
 {
-    struct waiting w = {.q.tid = tid};
+    struct waiting w = {.q.tid = tid, .q.parts = parts};
 
     ask_and_wait(&w, node);
     *sum = w.q.sum;
@@ -206,18 +206,18 @@ uint64_t dq_cpu_time_process(void)
 static void answer(int to, const struct dq_msg_cpu_ask *ask)
 {
     struct dq_msg_cpu m = {.cookie = ask->cookie};
-    struct dq_cpu_time t;
+    struct dq_cpu_time t = {0};
 
     if (!dq_cpu_time_has_begun()) {
         /* no guest thread has run here */
-    } else if (ask->tid) {
-        m.ns = time_of_thread ? time_of_thread(ask->tid) : 0;
-    } else {
+    } else if (!ask->tid) {
         dq_cpu_time_here(&t);
-        m.ns = t.ns;
-        m.user_us = t.user_us;
-        m.system_us = t.system_us;
+    } else if (time_of_thread) {
+        time_of_thread(ask->tid, ask->parts, &t);
     }
+    m.ns = t.ns;
+    m.user_us = t.user_us;
+    m.system_us = t.system_us;
     dq_node_send(to, DQ_MSG_CPU, &m, sizeof(m));
 }
 

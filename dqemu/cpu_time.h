@@ -38,9 +38,11 @@ struct dq_cpu_time {
 /*
  * Guest threads run on several nodes from now on: before that nobody is asked, and the others have
  * used nothing. On a slave what the process has used until now does not count, and `of_thread` is
- * who knows what a guest's thread has used here (on the loop; 0: it does not run here).
+ * who knows what a guest's thread has used here (on the loop; 0 ns: it does not run here), with its
+ * `parts` or without.
  */
-void dq_cpu_time_begin(uint64_t (*of_thread)(uint32_t tid));
+typedef void dq_cpu_of_thread_fn(uint32_t tid, bool parts, struct dq_cpu_time *t);
+void dq_cpu_time_begin(dq_cpu_of_thread_fn *of_thread);
 bool dq_cpu_time_has_begun(void);
 
 /* What this process has used. Never blocks. */
@@ -53,6 +55,7 @@ struct dq_cpu_question {
     struct dq_cpu_question *next;
     uint64_t cookie, news, asked;
     uint32_t tid;
+    bool parts; /* user and system time of that thread, too; those of all threads are always told */
     int awaited;
 };
 
@@ -63,7 +66,7 @@ struct dq_cpu_question {
 void dq_cpu_time_ask(struct dq_cpu_question *q, int node);
 
 /* The same, exactly, waiting for the answers: under no lock, not on the loop. */
-void dq_cpu_time_elsewhere(uint32_t tid, int node, struct dq_cpu_time *sum);
+void dq_cpu_time_elsewhere(uint32_t tid, int node, bool parts, struct dq_cpu_time *sum);
 
 /* The processor time of the process, in ns, as said above. May block: under no lock. */
 uint64_t dq_cpu_time_process(void);

@@ -91,6 +91,13 @@ bool dq_node_owns_fd(int fd);
 /* The least of them that is not below `from`; -1: none. */
 int dq_node_next_own_fd(unsigned from);
 
+/*
+ * Is this (by the kernel's number) a thread of the node itself, which the guest does not have? And how many are
+ * there? Any thread; never blocks.
+ */
+bool dq_node_owns_thread(int tid);
+int dq_node_own_threads(void);
+
 /* ---------------------------------------------------------------- pager */
 
 /*

@@ -70,7 +70,7 @@ void dq_node_fds_forked(void);
 int dq_worker_open(void); /* 0 or -errno */
 void dq_worker_forked(void);
 
-/* A thread with all signals blocked, which nobody joins. 0 or -errno. */
+/* A thread of ours with all signals blocked, which never ends. 0 or -errno. */
 int dq_worker_thread(void *(*run)(void *arg), const char *name);
 
 /* ---- pager.c; on the loop, but for forked ---- */

@@ -65,18 +65,27 @@ static int ns_of_thread_here(uint32_t tid, int64_t carried, uint64_t *ns)
     return 0;
 }
 
+bool dq_cpu_thread_elsewhere(uint32_t tid, bool parts, struct dq_cpu_time *t, int64_t *carried)
+{
+    int node;
+
+    while ((node = dq_thread_clock(tid, carried))) {
+        dq_cpu_time_elsewhere(tid, node, parts, t);
+        if (t->ns) {
+            return true;
+        } /* it has ended, or is on its way to the master, who has been told by the time of the answer */
+    }
+    return false;
+}
+
 int dq_cpu_thread_now(uint32_t tid, uint64_t *now)
 {
     struct dq_cpu_time t;
     int64_t carried;
-    int node;
 
-    while ((node = dq_thread_clock(tid, &carried))) {
-        dq_cpu_time_elsewhere(tid, node, &t);
-        if (t.ns) {
-            *now = t.ns;
-            return 0;
-        } /* it has ended, or is on its way to the master, who has been told by the time of the answer */
+    if (dq_cpu_thread_elsewhere(tid, false, &t, &carried)) {
+        *now = t.ns;
+        return 0;
     }
     return ns_of_thread_here(tid, carried, now);
 }
@@ -89,7 +98,7 @@ int dq_cpu_timer_now(unsigned timer, uint64_t *now)
     if (t->clock == DQ_CPU_THREAD) {
         return dq_cpu_thread_now(t->tid, now);
     }
-    dq_cpu_time_elsewhere(0, -1, &others);
+    dq_cpu_time_elsewhere(0, -1, true, &others);
     dq_cpu_time_here(&here);
     *now = t->clock == DQ_CPU_USER ? (here.user_us + others.user_us) * 1000 : here.ns + others.ns;
     return 0;

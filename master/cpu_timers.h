@@ -20,6 +20,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "dqemu/cpu_time.h"
+
 enum dq_cpu_clock {
     DQ_CPU_PROCESS, /* all that the program uses */
     DQ_CPU_USER,    /* of that, outside of the kernels, as they estimate it */
@@ -56,6 +58,11 @@ int dq_cpu_timer_now(unsigned timer, uint64_t *now);
 
 /* What the clock of a thread of the guest shows; likewise. */
 int dq_cpu_thread_now(uint32_t tid, uint64_t *now);
+/*
+ * The same of a thread that runs elsewhere: *t, with its `parts` or without. False: it is here, and what
+ * the kernel says of it lacks *carried ns. Waits likewise.
+ */
+bool dq_cpu_thread_elsewhere(uint32_t tid, bool parts, struct dq_cpu_time *t, int64_t *carried);
 
 /* The limit may have changed, or other nodes begin to count. Any thread; does not block. */
 void dq_cpu_limit_changed(void);

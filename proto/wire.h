@@ -232,14 +232,14 @@ static_assert(sizeof(struct dq_msg_time) == 64, "dq_msg_time");
 struct dq_msg_cpu_ask {
     uint64_t cookie; /* the answer's */
     uint32_t tid;    /* the guest's; 0: all threads */
-    uint32_t zero;
+    uint32_t parts;  /* 1: user and system time of a thread, too */
 };
 static_assert(sizeof(struct dq_msg_cpu_ask) == 16, "dq_msg_cpu_ask");
 
 struct dq_msg_cpu {
     uint64_t cookie;
     uint64_t ns;                 /* zero: no such thread here */
-    uint64_t user_us, system_us; /* of all threads */
+    uint64_t user_us, system_us; /* of all threads, or as asked */
 };
 static_assert(sizeof(struct dq_msg_cpu) == 32, "dq_msg_cpu");
 

@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "dqemu/cpu_time.h"
 #include "dqemu/gate.h"
 #include "proto/wire.h"
 #include "slave/sched.h"
@@ -48,8 +49,11 @@ const struct dq_msg_result *dq_remote_call(struct dq_remote *r, unsigned type, c
 /* True once after each KICK (several may count as one). The thread itself. */
 bool dq_remote_was_kicked(struct dq_remote *r);
 
-/* The processor time that the thread has used here, in ns and at least 1; 0 if it does not run here. */
-uint64_t dq_remote_cpu_ns(uint32_t tid);
+/*
+ * The processor time that the thread has used here, at least 1 ns; 0 if it does not run here. With
+ * `parts`: user and system time, too, as the kernel sees them.
+ */
+void dq_remote_cpu_time(uint32_t tid, bool parts, struct dq_cpu_time *t);
 
 /* SCHED, on the loop. -EPROTO: no such message. None is needed for a thread that is gone. */
 int dq_remote_sched(const void *body, size_t length);

@@ -1,6 +1,7 @@
 /*
  * What the kernel's account of the process lacks, or has too much of: the guest's pages on other nodes,
- * the address space that is reserved for it, and the launcher, which adopts orphans.
+ * what its threads have used there, threads of ours, the address space that is reserved for the guest, and
+ * the launcher, which adopts orphans.
  *
  * Resident is what the kernel counts here, with the pages that only other nodes have. A page that was
  * granted to a node counts, which has perhaps not touched it yet.
@@ -9,9 +10,11 @@
  */
 #include "internal.h"
 #include <sys/socket.h>
+#include "qemu/timer.h"
 #include "user/guest-base.h"
 #include "user/page-protection.h"
 #include "dqemu/split.h"
+#include "master/cpu_timers.h"
 #include "master/memory.h"
 #include "self.h"
 #include "wide.h"
@@ -165,6 +168,8 @@ static void add_status_line(GString *out, const char *line, const struct pages *
         int64_t kib = MAX(0, g_ascii_strtoll(line + name + 1, NULL, 10) + more / 1024);
 
         g_string_append_printf(out, "%.*s:\t%8" PRId64 " kB\n", name, line, kib);
+    } else if ((value = value_of(line, "Threads:\t"))) {
+        g_string_append_printf(out, "Threads:\t%d\n", atoi(value) - dq_node_own_threads());
     } else if ((value = value_of(line, "PPid:\t"))) {
         g_string_append_printf(out, "PPid:\t%d\n", (int)dq_account_parent(atoi(value)));
     } else {
@@ -210,9 +215,67 @@ static GString *statm_of(const char *path)
     return out;
 }
 
+/* Fields of "stat", the name in parentheses being the second. */
+enum { FIRST_FIELD = 3, PARENT = 4, USER_TICKS = 14, SYSTEM_TICKS = 15, THREADS = 20 };
+
+static void set_field(char **fields, int number, int64_t value)
+{
+    char **at = &fields[number - FIRST_FIELD];
+
+    g_free(*at);
+    *at = g_strdup_printf("%" PRId64, value);
+}
+
+static int64_t field_of(char **fields, int number)
+{
+    return g_ascii_strtoll(fields[number - FIRST_FIELD], NULL, 10);
+}
+
+/* The clocks of threads that are, or were, elsewhere. */
+static void set_times(char **fields, int tid)
+{
+    const int64_t ticks = sysconf(_SC_CLK_TCK);
+    struct dq_cpu_time t = {0};
+    int64_t carried;
+
+    if (dq_cpu_thread_elsewhere(tid, true, &t, &carried)) {
+        set_field(fields, USER_TICKS, t.user_us * ticks / 1000000);
+        set_field(fields, SYSTEM_TICKS, t.system_us * ticks / 1000000);
+    } else {
+        set_field(fields, USER_TICKS,
+                  field_of(fields, USER_TICKS) + carried * ticks / NANOSECONDS_PER_SECOND);
+    }
+}
+
+/* "stat" of one thread, which QEMU takes from the host. */
+static GString *thread_stat_of(const char *path, int tid)
+{
+    g_autofree char *text = NULL;
+    g_auto(GStrv) fields = NULL;
+    g_autofree char *joined = NULL;
+    const char *name_end;
+    GString *out;
+
+    if (!g_file_get_contents(path, &text, NULL, NULL) || !(name_end = strrchr(text, ')'))) {
+        return NULL;
+    }
+    fields = g_strsplit(name_end + 2, " ", 0);
+    if (g_strv_length(fields) <= THREADS - FIRST_FIELD) {
+        return NULL;
+    }
+    set_field(fields, PARENT, dq_account_parent(field_of(fields, PARENT)));
+    set_field(fields, THREADS, field_of(fields, THREADS) - dq_node_own_threads());
+    set_times(fields, tid);
+    joined = g_strjoinv(" ", fields);
+    out = g_string_new_len(text, name_end + 2 - text);
+    g_string_append(out, joined);
+    return out;
+}
+
 int dq_account_open(const char *path, const char *file)
 {
     g_autoptr(GString) text = NULL;
+    int tid;
 
     if (!launcher || dq_on_slave()) {
         return -2;
@@ -221,6 +284,8 @@ int dq_account_open(const char *path, const char *file)
         text = status_of(path);
     } else if (!strcmp(file, "statm")) {
         text = statm_of(path);
+    } else if (!strcmp(file, "stat") && (tid = dq_self_thread(path))) {
+        text = thread_stat_of(path, tid);
     }
     return text ? dq_self_text(text->str) : -2; /* the host says what is wrong, if anything is */
 }

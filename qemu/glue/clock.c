@@ -101,7 +101,7 @@ int dq_getrusage(int who, struct rusage *r)
     if (ret == 0 && who == RUSAGE_SELF && !dq_on_slave()) {
         struct dq_cpu_time more;
 
-        dq_cpu_time_elsewhere(0, -1, &more);
+        dq_cpu_time_elsewhere(0, -1, true, &more);
         add_us(&r->ru_utime, more.user_us);
         add_us(&r->ru_stime, more.system_us);
         dq_account_peak(&r->ru_maxrss);
@@ -119,7 +119,7 @@ clock_t dq_times(struct tms *t)
         uint64_t us_a_tick = 1000000 / sysconf(_SC_CLK_TCK);
         struct dq_cpu_time more;
 
-        dq_cpu_time_elsewhere(0, -1, &more);
+        dq_cpu_time_elsewhere(0, -1, true, &more);
         t->tms_utime += more.user_us / us_a_tick;
         t->tms_stime += more.system_us / us_a_tick;
     }

@@ -35,7 +35,10 @@ static void *stop_and_tell(void *arg)
     start_exclusive();
     dq_thread_each(tell_state);
     dq_node_send(0, DQ_MSG_STATE, &no_more, sizeof(no_more));
-    return NULL; /* the section does not end: the master does */
+    for (;;) { /* nor does the section end */
+        pause();
+    }
+    return NULL;
 }
 
 /*

@@ -476,7 +476,7 @@ void dq_main_slave(CPUArchState *env, const char *rtsig_map)
     }
     dq_wide_open_slave();
     qatomic_set(&dq_engaged, true);
-    dq_cpu_time_begin(dq_remote_cpu_ns);
+    dq_cpu_time_begin(dq_remote_cpu_time);
     set_slave_ready();
     dq_awake_end();
     /* loop, worker and guest threads do the rest */

@@ -1,5 +1,5 @@
 /*
- * What the process sees of itself: its map, its descriptors, its memory as a file.
+ * What the process sees of itself: its map, its descriptors and threads, its memory as a file.
  *
  * QEMU writes /proc/self/maps from its own account of the pages, and takes the files behind them
  * from the host's. Once the cluster is engaged, the host has anonymous memory where private
@@ -56,7 +56,8 @@ static const char *skip_task(const char *path)
     return *end == '/' ? end + 1 : path;
 }
 
-const char *dq_self_file(const char *path)
+/* What is below the folder of this process, or of the calling thread. */
+static const char *below_self(const char *path)
 {
     if (g_str_has_prefix(path, "/dev/fd/")) {
         return path + strlen("/dev/");
@@ -66,13 +67,32 @@ const char *dq_self_file(const char *path)
     }
     path += strlen("/proc/");
     if (g_str_has_prefix(path, "self/")) {
-        return skip_task(path + strlen("self/"));
+        return path + strlen("self/");
     }
     if (g_str_has_prefix(path, "thread-self/")) {
         return path + strlen("thread-self/");
     }
-    path = skip_own_number(path);
-    return path ? skip_task(path) : NULL;
+    return skip_own_number(path);
+}
+
+const char *dq_self_file(const char *path)
+{
+    const char *file = below_self(path);
+
+    return file ? skip_task(file) : NULL;
+}
+
+int dq_self_thread(const char *path)
+{
+    const char *file = below_self(path);
+
+    if (!file) {
+        return 0;
+    }
+    if (g_str_has_prefix(path, "/proc/thread-self/")) {
+        return syscall(SYS_gettid);
+    }
+    return g_str_has_prefix(file, "task/") ? atoi(file + strlen("task/")) : 0;
 }
 
 /* The same for what is open as fd; to be freed. */
@@ -287,31 +307,46 @@ void dq_self_map(void *opaque, walk_memory_regions_fn fn, IntervalTreeRoot *host
 
 /* ---------------------------------------------------------------- descriptors */
 
-/* A number that is one of ours. */
-static bool is_own_name(const char *name)
-{
-    const char *end = skip_number(name);
+/* What the names in a folder of this process are the numbers of. */
+enum listed { LISTS_OTHERS, LISTS_DESCRIPTORS, LISTS_THREADS };
 
-    return end > name && *end == '\0' && dq_node_owns_fd(atoi(name));
+static enum listed listed_in(const char *file)
+{
+    if (!strcmp(file, "fd") || !strcmp(file, "fdinfo")) {
+        return LISTS_DESCRIPTORS;
+    }
+    return !strcmp(file, "task") ? LISTS_THREADS : LISTS_OTHERS;
 }
 
-/* Is this folder, of this process, one of descriptors? */
-static bool lists_descriptors(int fd)
+static enum listed lists(int fd)
 {
     g_autofree char *file = file_of(fd);
 
-    return file && (!strcmp(file, "fd") || !strcmp(file, "fdinfo"));
+    return file ? listed_in(file) : LISTS_OTHERS;
+}
+
+/* A number that is one of ours; of a thread there may be a path below it. */
+static bool is_own_name(enum listed what, const char *name)
+{
+    const char *end = skip_number(name);
+
+    if (end == name) {
+        return false;
+    }
+    return (what == LISTS_DESCRIPTORS && *end == '\0' && dq_node_owns_fd(atoi(name))) ||
+           (what == LISTS_THREADS && (*end == '\0' || *end == '/') &&
+            dq_node_owns_thread(atoi(name)));
 }
 
 /* Take out what is ours of these entries. The length of what is left. */
-static long without_ours(char *entries, long length, size_t name_at)
+static long without_ours(enum listed what, char *entries, long length, size_t name_at)
 {
     long kept = 0;
 
     for (long at = 0; at < length;) {
         uint16_t size = ((struct dirent64 *)(entries + at))->d_reclen;
 
-        if (!is_own_name(entries + at + name_at)) {
+        if (!is_own_name(what, entries + at + name_at)) {
             memmove(entries + kept, entries + at, size);
             kept += size;
         }
@@ -324,13 +359,14 @@ long dq_hide_entries(int num, int fd, void *entries, size_t count, long length)
 {
     /* the older form has no byte for the type before the name */
     size_t name_at = offsetof(struct dirent64, d_name) - (num != SYS_getdents64);
+    enum listed what;
 
     QEMU_BUILD_BUG_ON(offsetof(struct dirent64, d_reclen) != 16);
-    if (dq_config.nodes == 1 || length <= 0 || !lists_descriptors(fd)) {
+    if (dq_config.nodes == 1 || length <= 0 || (what = lists(fd)) == LISTS_OTHERS) {
         return length;
     }
     while (length > 0) {
-        long kept = without_ours(entries, length, name_at);
+        long kept = without_ours(what, entries, length, name_at);
 
         if (kept) {
             return kept;
@@ -338,6 +374,21 @@ long dq_hide_entries(int num, int fd, void *entries, size_t count, long length)
         length = syscall(num, fd, entries, count); /* nothing left is no end yet */
     }
     return length;
+}
+
+/* A file of this process, from its folder on: a thread of ours, or a descriptor. */
+static bool file_is_ours(const char *file)
+{
+    const char *slash;
+    g_autofree char *in = NULL;
+
+    if (g_str_has_prefix(file, "task/") && is_own_name(LISTS_THREADS, file + strlen("task/"))) {
+        return true;
+    }
+    file = skip_task(file);
+    slash = strrchr(file, '/');
+    in = slash ? g_strndup(file, slash - file) : NULL;
+    return in && is_own_name(listed_in(in), slash + 1);
 }
 
 /* "/proc/self/fd/600", "600" in that folder: a descriptor of ours. */
@@ -350,14 +401,11 @@ static bool names_ours(int folder, abi_ulong path_addr)
     if (!path) {
         return false;
     }
-    file = dq_self_file(path);
+    file = below_self(path);
     if (file) {
-        const char *slash = strrchr(file, '/');
-        g_autofree char *in = slash ? g_strndup(file, slash - file) : NULL;
-
-        ours = in && (!strcmp(in, "fd") || !strcmp(in, "fdinfo")) && is_own_name(slash + 1);
+        ours = file_is_ours(file);
     } else {
-        ours = is_own_name(path) && folder >= 0 && lists_descriptors(folder);
+        ours = g_ascii_isdigit(*path) && folder >= 0 && is_own_name(lists(folder), path);
     }
     unlock_user(path, path_addr, 0);
     return ours;

@@ -15,6 +15,9 @@
 /* The path, which is below /proc of this process, from there ("maps", "fd/3"); else NULL. */
 const char *dq_self_file(const char *path);
 
+/* Whose it is if it is below the folder of a thread of this process: the kernel's number; else 0. */
+int dq_self_thread(const char *path);
+
 /* An open file with this content, for the guest; -1 with errno. */
 int dq_self_text(const char *text);
 

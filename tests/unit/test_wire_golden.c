@@ -60,7 +60,7 @@ static const struct dq_msg_time a_dq_msg_time = {.monotonic_asked = 0x0807060504
                                                  .same = 0x3c3b3a39,
                                                  .differ = 0x403f3e3d};
 static const struct dq_msg_cpu_ask a_dq_msg_cpu_ask = {
-    .cookie = 0x0807060504030201, .tid = 0x0c0b0a09, .zero = 0x100f0e0d};
+    .cookie = 0x0807060504030201, .tid = 0x0c0b0a09, .parts = 0x100f0e0d};
 static const struct dq_msg_cpu a_dq_msg_cpu = {.cookie = 0x0807060504030201,
                                                .ns = 0x100f0e0d0c0b0a09,
                                                .user_us = 0x1817161514131211,
