@@ -100,8 +100,9 @@ void dq_dir_reset(struct dq_dir *d, uint64_t page, uint64_t count, uint64_t cook
 
 /*
  * Report, as runs, the touched pages of the range that are homed here and of which `node` has no copy,
- * or not yet.
+ * or not yet; DQ_DIR_NOBODY: all.
  */
+#define DQ_DIR_NOBODY (-1)
 void dq_dir_list(struct dq_dir *d, int node, uint64_t page, uint64_t count,
                  void (*run)(void *arg, uint64_t page, uint64_t count), void *arg);
 

@@ -540,7 +540,8 @@ static void list_page(struct dq_dir *d, uint64_t page, void *arg)
     struct listing *l = arg;
     const struct busy *b = busy_of(d, page);
 
-    if (set_has(holders_of(d, page), l->node) && !(b && b->requester == l->node)) {
+    if (l->node != DQ_DIR_NOBODY && set_has(holders_of(d, page), l->node) &&
+        !(b && b->requester == l->node)) {
         return;
     }
     if (l->count && page == l->page + l->count) {

@@ -242,7 +242,8 @@ static int take_message(int from, unsigned type, const void *body, size_t length
 static bool is_for_runtime(unsigned type)
 {
     return type <= DQ_MSG_LISTED || is_about_splitting(type) || type == DQ_MSG_TIME_ASK ||
-           type == DQ_MSG_TIME || type == DQ_MSG_SUMS || is_about_cpu_time(type);
+           type == DQ_MSG_TIME || type == DQ_MSG_SUMS || type == DQ_MSG_RESIDENT_ASK ||
+           type == DQ_MSG_RESIDENT || is_about_cpu_time(type);
 }
 
 static void on_message(void *ctx, int from, unsigned type, const void *body, size_t length)

@@ -161,6 +161,13 @@ struct dq_pager_pages dq_pager_count(void);
 struct dq_pager_pages dq_pager_ask_count(void);
 
 /*
+ * Which pages of the range has the program touched? A bit each. What a thread has only read where another one was
+ * near may be left out. Master only, by one thread at a time; DQ_RESIDENT_PAGES at most. Blocks.
+ */
+#define DQ_RESIDENT_PAGES 1024u
+void dq_pager_resident(uint64_t page, uint64_t count, uint64_t touched[DQ_RESIDENT_PAGES / 64]);
+
+/*
  * Bring a copy of every touched page of the range here, and let no page leave until dq_pager_thaw():
  * for a fork (of all of them; no emulated thread of this process may run meanwhile), or because the
  * range moves. Costs by the pages that are touched. Blocks. Master only, one at a time.

@@ -139,6 +139,7 @@ static void engine_install(void *ctx, uint64_t page, uint32_t count, const void 
         dq_batch_flush(); /* an older copy may still have to go */
         install_zeroes(page, count, writable);
         dq_ahead_granted(page, count);
+        dq_resident_granted(page, count);
     } else if (!dq_ahead_withhold(page, data, writable)) {
         dq_batch_install(page, data, writable);
     }
@@ -162,6 +163,7 @@ static void engine_drop(void *ctx, uint64_t page)
     (void)ctx;
     dq_batch_drop(page);
     dq_split_gone(page);
+    dq_resident_forget(page);
 }
 
 static bool engine_release(void *ctx, uint64_t page)
@@ -228,6 +230,7 @@ void dq_pager_fault(uint32_t thread, uint64_t page, bool write, bool protected)
     bool clean = dq_cache_state(dq_pager.cache, page) == DQ_CLEAN;
     bool rested = clean && dq_cache_is_rested(dq_pager.cache, page);
 
+    dq_resident_forget(page);
     if (dq_ask_fault(thread, page, write, protected)) {
         if (rested && write && !dq_split_used(page)) {
             dq_rest_regret(page);
@@ -397,6 +400,8 @@ int dq_pager_message(int from, unsigned type, const void *body, size_t length)
         err = dq_range_message(from, type, body, length);
     } else if (type == DQ_MSG_SUMS) {
         err = dq_check_message(from, body, length);
+    } else if (type == DQ_MSG_RESIDENT_ASK || type == DQ_MSG_RESIDENT) {
+        err = dq_resident_message(from, type, body, length);
     } else {
         err = dq_split_message(from, type, body);
     }

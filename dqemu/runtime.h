@@ -153,6 +153,13 @@ void dq_rest_regret(uint64_t page);
 /* Protect what is due: system calls, which may take a tenth of a millisecond each. */
 void dq_rest_run(void);
 
+/* ---- resident.c; on the loop ---- */
+
+void dq_resident_granted(uint64_t page, uint32_t count); /* pages that nobody had touched */
+void dq_resident_forget(uint64_t page);                  /* it is touched, or goes */
+/* RESIDENT_ASK, RESIDENT. -EPROTO: no such message can come now. */
+int dq_resident_message(int from, unsigned type, const void *body, size_t length);
+
 /* ---- ask.c; on the loop ---- */
 
 /* Something waits until a page is here; part of what waits. */

@@ -339,7 +339,10 @@ static_assert(sizeof(struct dq_msg_memory) == 24, "dq_msg_memory");
     X(MEMORY, dq_msg_memory, 0, "the answer")                                                      \
     /* core files */                                                                               \
     X(STATES_ASK, dq_msg_cookie, 0, "master -> slave: stop your threads, and tell where they are") \
-    X(STATE, dq_msg_thread, DQ_ANY, "a thread's state follows; tid = 0: there are no more")
+    X(STATE, dq_msg_thread, DQ_ANY, "a thread's state follows; tid = 0: there are no more")        \
+    /* touched pages */                                                                            \
+    X(RESIDENT_ASK, dq_msg_range, 0, "master -> every node: which of these are touched?")          \
+    X(RESIDENT, dq_msg_range, DQ_ANY, "the answer: bits, see dqemu/resident.c")
 
 enum dq_msg {
     DQ_MSG_NONE,

@@ -17,6 +17,7 @@
 #include "master/map.h"
 #include "bounce.h"
 #include "direct.h"
+#include "resident.h"
 #include "self.h"
 #include "split.h"
 #include "strace.h"
@@ -424,7 +425,8 @@ bool dq_syscall_begin(CPUArchState *env, int num, const abi_long arg[8], abi_lon
     t = dq_this_thread();
     if (!dq_on_slave()) {
         if (keep_ours(num, arg, ret) || syncs_nothing(num, arg, ret) ||
-            dq_mlock_call(num, arg, ret) || dq_direct_call(env, num, arg, ret)) {
+            dq_mlock_call(num, arg, ret) || dq_resident_call(num, arg, ret) ||
+            dq_direct_call(env, num, arg, ret)) {
             trace(env, num, arg, *ret);
             return true;
         }

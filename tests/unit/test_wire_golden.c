@@ -133,6 +133,8 @@ static const struct {
     {"MEMORY", "1800000034000000", 24},
     {"STATES_ASK", "0800000035000000", 8},
     {"STATE", "0800000036000000", 8},
+    {"RESIDENT_ASK", "1800000037000000", 24},
+    {"RESIDENT", "1800000038000000", 24},
 };
 
 static void hex_of(char *to, const void *bytes, size_t length)
