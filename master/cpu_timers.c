@@ -161,8 +161,8 @@ static void check_limit(uint64_t now)
     }
 }
 
-/* When `left` ns of a clock can have passed: that of all threads is as fast as all processors. */
-static uint64_t wait_for(enum dq_cpu_clock clock, uint64_t left)
+/* The clock of all threads is as fast as all processors. */
+uint64_t dq_cpu_wait(enum dq_cpu_clock clock, uint64_t left)
 {
     return MAX(left / (clock == DQ_CPU_THREAD ? 1 : look.processors), TICK_NS);
 }
@@ -177,7 +177,7 @@ static uint64_t until_limit(uint64_t now)
         return UINT64_MAX;
     }
     at = MIN(ns_of(limit.rlim_cur), end_of(&limit));
-    return wait_for(DQ_CPU_PROCESS, at > now ? at - now : 0);
+    return dq_cpu_wait(DQ_CPU_PROCESS, at > now ? at - now : 0);
 }
 
 static uint64_t until_timer(unsigned i, uint64_t now)
@@ -189,7 +189,7 @@ static uint64_t until_timer(unsigned i, uint64_t now)
     if (t->expires && t->clock == DQ_CPU_THREAD && now == 0) {
         wait = TICK_NS; /* it was on its way to the master */
     } else if (t->expires) {
-        wait = wait_for(t->clock, t->expires > now ? t->expires - now : 0);
+        wait = dq_cpu_wait(t->clock, t->expires > now ? t->expires - now : 0);
     }
     pthread_mutex_unlock(&lock);
     return wait;

@@ -64,6 +64,9 @@ int dq_cpu_thread_now(uint32_t tid, uint64_t *now);
  */
 bool dq_cpu_thread_elsewhere(uint32_t tid, bool parts, struct dq_cpu_time *t, int64_t *carried);
 
+/* After how many ns of real time the clock can show `left` more at the earliest; at least a tick. */
+uint64_t dq_cpu_wait(enum dq_cpu_clock clock, uint64_t left);
+
 /* The limit may have changed, or other nodes begin to count. Any thread; does not block. */
 void dq_cpu_limit_changed(void);
 

@@ -1,6 +1,6 @@
 /*
  * Timers of processor time as the guest has them: its own interval timers, POSIX timers on processor
- * clocks, and the signals of both. When they expire is said in master/cpu_timers.h.
+ * clocks, the signals of both, and sleeping by such clocks. When they expire is said in master/cpu_timers.h.
  *
  * A POSIX timer keeps a timer of the host's kernel, which has the guest's event, by CLOCK_MONOTONIC: it
  * is set to expire at once when the guest's has expired, so that the kernel sends the signal, to whom and
@@ -323,6 +323,66 @@ int dq_timer_delete(timer_t timer)
         qatomic_set(&posix_timers[number - FIRST_POSIX].used, false);
     }
     return timer_delete(timer);
+}
+
+/* ---------------------------------------------------------------- sleeping */
+
+static int read_clock(uint32_t tid, uint64_t *now)
+{
+    return tid ? dq_cpu_thread_now(tid, now) : dq_cpu_timer_now(PROF, now);
+}
+
+/*
+ * Until the clock can show `until` at the earliest, then look again. A thread that has ended uses no more:
+ * its clock is waited for until a signal comes, as the kernel does.
+ */
+static int sleep_until(int (*host)(clockid_t, int, const struct timespec *, struct timespec *),
+                       uint32_t tid, uint64_t until, uint64_t now)
+{
+    const enum dq_cpu_clock kind = tid ? DQ_CPU_THREAD : DQ_CPU_PROCESS;
+
+    for (bool begun = false; now < until; begun = true) {
+        struct timespec leg = timespec_of(dq_cpu_wait(kind, until - now));
+
+        if (host(CLOCK_MONOTONIC, 0, &leg, NULL)) {
+            /* it is not the whole call that would be made again */
+            return fail(errno == QEMU_ERESTARTSYS && begun ? EINTR : errno);
+        }
+        read_clock(tid, &now);
+    }
+    return 0;
+}
+
+int dq_clock_nanosleep(int (*host)(clockid_t, int, const struct timespec *, struct timespec *),
+                       clockid_t clock, int flags, const struct timespec *request,
+                       struct timespec *left)
+{
+    static const struct timespec past = {.tv_nsec = 1};
+    bool relative = !(flags & TIMER_ABSTIME);
+    uint64_t now, until;
+    uint32_t tid;
+
+    if (dq_config.nodes == 1 || !dq_is_cpu_clock(clock, &tid)) {
+        return host(clock, flags, request, left);
+    }
+    if (!is_time(request->tv_sec, request->tv_nsec, NANOSECONDS_PER_SECOND)) {
+        return fail(EINVAL);
+    }
+    if (host(clock, TIMER_ABSTIME, &past, NULL)) {
+        return -1; /* there is no such clock, or it is the caller's */
+    }
+    if (read_clock(tid, &now)) {
+        return fail(EINVAL);
+    }
+    until = ns_of(request->tv_sec, request->tv_nsec) + (relative ? now : 0);
+    if (sleep_until(host, tid, until, now) == 0) {
+        return 0;
+    }
+    if (errno == EINTR && relative && left && read_clock(tid, &now) == 0) {
+        *left = timespec_of(until > now ? until - now : 0);
+        errno = EINTR;
+    }
+    return -1;
 }
 
 /* ---------------------------------------------------------------- start, and fork */

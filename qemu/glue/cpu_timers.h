@@ -20,6 +20,15 @@ int dq_timer_gettime(timer_t timer, struct itimerspec *value);
 int dq_timer_getoverrun(timer_t timer);
 int dq_timer_delete(timer_t timer);
 
+/*
+ * Sleeping by a clock; `host` is the kernel's call, which does not sleep if a signal is pending
+ * (errno QEMU_ERESTARTSYS). -1 with errno.
+ */
+int dq_clock_nanosleep(int (*host)(clockid_t clock, int flags, const struct timespec *request,
+                                   struct timespec *left),
+                       clockid_t clock, int flags, const struct timespec *request,
+                       struct timespec *left);
+
 #ifndef DQEMU_HOST_TIMERS
 #define setitimer dq_setitimer
 #define getitimer dq_getitimer
