@@ -18,6 +18,7 @@
 #include "deploy/logs.h"
 #include "deploy/say.h"
 #include "deploy/spawn.h"
+#include "deploy/witness.h"
 #include "dqemu/control.h"
 
 /* Longer than any line that a node sends, stats and quoted file names included. */
@@ -227,6 +228,9 @@ int dq_member_start(struct dq_member *m, const struct dq_launch *launch)
         return rc;
     }
     m->pid = pid;
+    if (m->node != 0) { /* which is of the launcher's group itself */
+        dq_witness_follow(pid);
+    }
     m->fd = ends[0];
     m->stage = DQ_STAGE_STARTED;
     send_config(m, launch);

@@ -1,5 +1,6 @@
 /*
- * The witness: a child that collects its signals, and answers questions about them.
+ * The witness, which collects its signals and answers questions about them; and its parent, a child of the
+ * launcher's in a group of its own, which sees it stop.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -12,11 +13,14 @@
 #include <signal.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "proto/wire.h"
 
 #define ANSWER_MS 1000
 #define MOST_SEEN 1024 /* real-time signals that nobody has asked for yet */
@@ -35,8 +39,15 @@ struct answer {
     uint32_t number, seen;
 };
 
-static int way = -1; /* to the other process */
-static pid_t witness;
+/* What the launcher and the watcher share. */
+struct followers {
+    int count; /* atomic: so many have been entered */
+    pid_t pids[DQ_MAX_NODES];
+};
+
+static int way = -1;  /* between launcher and witness */
+static pid_t watcher; /* the witness's parent */
+static struct followers *followers;
 
 /* ---- in the witness ---- */
 
@@ -101,8 +112,8 @@ static _Noreturn void testify(void)
     _exit(0);
 }
 
-/* It holds nothing that somebody may wait for the end of. */
-static _Noreturn void become_witness(pid_t parent)
+/* It ends with its parent, and holds nothing that somebody may wait for the end of, but `way`. */
+static void leave_alone(pid_t parent)
 {
     int null = open("/dev/null", O_RDWR);
 
@@ -115,7 +126,39 @@ static _Noreturn void become_witness(pid_t parent)
         dup2(null, fd);
     }
     close_range(4, ~0u, 0);
-    testify();
+}
+
+/* ---- in the watcher ---- */
+
+static void signal_followers(int signal)
+{
+    int count = __atomic_load_n(&followers->count, __ATOMIC_ACQUIRE);
+
+    for (int i = 0; i < count; i++) {
+        kill(followers->pids[i], signal);
+    }
+}
+
+/*
+ * The launcher has stopped, too, and reaps nobody: each number is still that node's. Who goes on is told by
+ * the launcher as well, but may have been stopped here after that.
+ */
+static _Noreturn void watch(void)
+{
+    pid_t self = getpid(), witness = fork();
+    int status;
+
+    if (witness == 0) {
+        leave_alone(self);
+        testify();
+    }
+    close(way);
+    setpgid(0, 0);
+    while (witness > 0 && waitpid(witness, &status, WUNTRACED | WCONTINUED) == witness &&
+           !WIFEXITED(status) && !WIFSIGNALED(status)) {
+        signal_followers(WIFSTOPPED(status) ? SIGSTOP : SIGCONT);
+    }
+    _exit(0);
 }
 
 /* ---- in the launcher ---- */
@@ -125,17 +168,31 @@ int dq_witness_start(void)
     pid_t parent = getpid();
     int ends[2];
 
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0) {
+    followers =
+        mmap(NULL, sizeof(*followers), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (followers == MAP_FAILED ||
+        socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0) {
         return -errno;
     }
-    witness = fork();
-    if (witness == 0) {
+    watcher = fork();
+    if (watcher == 0) {
         way = ends[1];
-        become_witness(parent);
+        leave_alone(parent);
+        watch();
     }
     way = ends[0];
     close(ends[1]);
-    return witness < 0 ? -errno : 0;
+    return watcher < 0 ? -errno : 0;
+}
+
+void dq_witness_follow(pid_t node)
+{
+    int count = followers->count;
+
+    if (count < DQ_MAX_NODES) {
+        followers->pids[count] = node;
+        __atomic_store_n(&followers->count, count + 1, __ATOMIC_RELEASE);
+    }
 }
 
 static bool await_answer(uint32_t number)
@@ -165,9 +222,9 @@ bool dq_witness_saw(const struct signalfd_siginfo *info)
 
 void dq_witness_end(void)
 {
-    if (witness > 0) {
-        kill(witness, SIGKILL);
-        waitpid(witness, NULL, 0);
+    if (watcher > 0) {
+        kill(watcher, SIGKILL); /* and with it the witness */
+        waitpid(watcher, NULL, 0);
         close(way);
     }
 }

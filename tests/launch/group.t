@@ -69,4 +69,27 @@ for signal in STOP TSTP; do
     join_background 5
     check "and so does the run" test "$status $(<err)" = "6 "
 done
+# SIGSTOP stops the launcher, too.
+rm -f pids
+launch_job -n 3 ./prog {0,1,2}@run:pid=pids 0@run:wait-signal=10 0@run:exit=7
+await 5 has_lines 3 pids
+await 5 has_line out ready
+read -r zero one two < <(sort -n pids | sed 's/^. //' | tr '\n' ' ')
+for i in 1 2; do
+    kill -STOP -- -"$pid"
+    await 5 is_in_state "$zero" T && await 5 is_in_state "$one" T && await 5 is_in_state "$two" T
+    check "SIGSTOP to the group stops all nodes, time $i" test $? = 0
+    kill -CONT -- -"$pid"
+    await 5 is_in_state "$zero" SR && await 5 is_in_state "$one" SR && await 5 is_in_state "$two" SR
+    check "which go on with it, time $i" test $? = 0
+done
+for i in {1..50}; do # closer than the one who stops the nodes can follow
+    kill -STOP -- -"$pid"
+    kill -CONT -- -"$pid"
+done
+await 5 is_in_state "$zero" SR && await 5 is_in_state "$one" SR && await 5 is_in_state "$two" SR
+check "however quickly the one follows the other" test $? = 0
+kill -USR1 "$pid"
+join_background 5
+check "and so does the run then" test "$status $(<err)" = "7 "
 done_testing

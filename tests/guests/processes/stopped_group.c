@@ -1,0 +1,92 @@
+/*
+ * The program stops its whole process group, from any thread, and a child that has left the group lets it
+ * go on after a while: none of its threads goes on meanwhile, wherever it runs, and all do afterwards.
+ */
+/* dqemu: remote=2 timeout=40 */
+#include "guest.h"
+
+enum { THREADS = 4, STOPPED_MS = 1500, LEAST_MS = 750 };
+
+static atomic_int over, running;
+static OWN_PAGE struct {
+    OWN_PAGE int64_t longest;
+} gaps[THREADS];
+
+/* It uses nothing of others while it runs, and so is kept from running by nothing else. */
+static void *work(void *arg)
+{
+    int64_t last = guest_now_ns(CLOCK_MONOTONIC), longest = 0;
+
+    running++;
+    while (!over) {
+        for (volatile int i = 0; i < 20000; i++) {
+        }
+        int64_t now = guest_now_ns(CLOCK_MONOTONIC);
+        longest = now - last > longest ? now - last : longest;
+        last = now;
+    }
+    gaps[(intptr_t)arg].longest = longest;
+    return arg;
+}
+
+static bool is_stopped(pid_t pid)
+{
+    char path[32], line[512];
+    FILE *f;
+
+    snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+    f = fopen(path, "r");
+    CHECK(f && fgets(line, sizeof(line), f) && fclose(f) == 0 && strrchr(line, ')'));
+    return strncmp(strrchr(line, ')'), ") T", 3) == 0;
+}
+
+static pid_t start_child(void)
+{
+    pid_t parent = getpid(), group = getpgrp(), child;
+    int ends[2];
+    char c;
+
+    CHECK(pipe(ends) == 0);
+    child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        CHECK(setpgid(0, 0) == 0 && write(ends[1], "x", 1) == 1);
+        while (!is_stopped(parent)) {
+            usleep(10000);
+        }
+        usleep(STOPPED_MS * 1000);
+        CHECK(kill(-group, SIGCONT) == 0);
+        _exit(0);
+    }
+    CHECK(read(ends[0], &c, 1) == 1 && close(ends[0]) == 0 && close(ends[1]) == 0);
+    return child;
+}
+
+static void *stop_group(void *arg)
+{
+    CHECK(kill(0, SIGSTOP) == 0);
+    return arg;
+}
+
+int main(void)
+{
+    pthread_t threads[THREADS];
+    int status;
+
+    guest_start(threads, THREADS, work);
+    while (running < THREADS) {
+        sched_yield();
+    }
+    for (int i = 0; i < 2; i++) {
+        pid_t child = start_child();
+
+        i ? guest_elsewhere(stop_group, NULL) : stop_group(NULL);
+        CHECK(waitpid(child, &status, 0) == child && status == 0);
+    }
+    over = 1;
+    guest_join(threads, THREADS);
+    for (int i = 0; i < THREADS; i++) {
+        CHECK(gaps[i].longest > LEAST_MS * INT64_C(1000000));
+    }
+    puts("stopped_group: all threads");
+}
