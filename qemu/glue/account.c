@@ -125,9 +125,35 @@ static int64_t resident_here(void)
     return resident * (int64_t)qemu_real_host_page_size();
 }
 
+/*
+ * The most that anybody was told, in KiB, of this process: sums of what was counted here and there, a moment
+ * apart, may come out less the next time, and the most that there was never falls.
+ */
+static long told_kib; /* atomic */
+
+void dq_account_in_child(void)
+{
+    told_kib = 0;
+}
+
+static long told_at_least(long kib)
+{
+    long before = qatomic_read(&told_kib);
+
+    while (before < kib) {
+        long now = qatomic_cmpxchg(&told_kib, before, kib);
+
+        if (now == before) {
+            return kib;
+        }
+        before = now;
+    }
+    return before;
+}
+
 static long peak_of(long kib, const struct pages *p)
 {
-    return MAX(kib, (resident_here() + p->most) >> 10);
+    return told_at_least(MAX(kib, (resident_here() + p->most) >> 10));
 }
 
 void dq_account_peak(long *peak_kib)
@@ -155,6 +181,11 @@ static int64_t added(const char *line, const struct pages *p)
     return value_of(line, "VmRSS:") || value_of(line, "RssAnon:") ? p->elsewhere : 0;
 }
 
+static int64_t kib_of(const char *line, int64_t more)
+{
+    return MAX(0, g_ascii_strtoll(line + strcspn(line, ":") + 1, NULL, 10) + more / 1024);
+}
+
 static void add_status_line(GString *out, const char *line, const struct pages *p)
 {
     const char *value;
@@ -165,9 +196,7 @@ static void add_status_line(GString *out, const char *line, const struct pages *
         g_string_append_printf(out, "%.*s:\t%8ld kB\n", name, line,
                                peak_of(atol(line + name + 1), p));
     } else if (more) {
-        int64_t kib = MAX(0, g_ascii_strtoll(line + name + 1, NULL, 10) + more / 1024);
-
-        g_string_append_printf(out, "%.*s:\t%8" PRId64 " kB\n", name, line, kib);
+        g_string_append_printf(out, "%.*s:\t%8" PRId64 " kB\n", name, line, kib_of(line, more));
     } else if ((value = value_of(line, "Threads:\t"))) {
         g_string_append_printf(out, "Threads:\t%d\n", atoi(value) - dq_node_own_threads());
     } else if ((value = value_of(line, "PPid:\t"))) {
@@ -186,6 +215,10 @@ static GString *status_of(const char *path)
 
     if (!g_file_get_contents(path, &text, NULL, NULL)) {
         return NULL;
+    }
+    line = strstr(text, "\nVmRSS:"); /* it comes after the most that there was */
+    if (line) {
+        told_at_least(kib_of(line + 1, p.elsewhere));
     }
     out = g_string_new(NULL);
     for (line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
@@ -209,6 +242,7 @@ static GString *statm_of(const char *path)
     }
     size = MAX(0, size - (reserved_bytes() + table) / page);
     resident += p.elsewhere / page;
+    told_at_least(resident * page / 1024);
     data = MAX(0, data - table / page);
     out = g_string_new(NULL);
     g_string_printf(out, "%ld %ld %ld %ld 0 %ld 0\n", size, resident, shared, code, data);

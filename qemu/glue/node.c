@@ -532,6 +532,9 @@ void dq_fork_start(void)
 
 void dq_fork_end(bool child)
 {
+    if (child) {
+        dq_account_in_child();
+    }
     if (dq_config.nodes == 1) {
         return;
     }

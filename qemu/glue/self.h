@@ -39,7 +39,9 @@ void dq_self_opened(const char *path, int fd);
 void dq_account_start(int control);
 /* Who the guest shall see as its parent: not the launcher where that has adopted it. */
 pid_t dq_account_parent(pid_t parent);
-/* The most memory ever, of all nodes. */
+/* A forked child has told nothing yet. */
+void dq_account_in_child(void);
+/* The most memory ever, of all nodes; no less than was ever told of this process. */
 void dq_account_peak(long *peak_kib);
 /* As dq_self_open(), of "status" and "statm"; and as dq_self_opened(), of "stat". */
 int dq_account_open(const char *path, const char *file);

@@ -68,6 +68,7 @@ static void *look(void *arg)
     CHECK(madvise(memory, THREADS * each, MADV_DONTNEED) == 0);
     grew(statm(1), by_statm);
     grew(status("VmRSS:"), by_status);
+    CHECK(status("VmHWM:") >= by_status - (long)slack);
     return arg;
 }
 
