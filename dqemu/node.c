@@ -637,12 +637,8 @@ static void *exit_at_once(void *arg)
     pthread_exit(NULL);
 }
 
-/*
- * glibc loads its unwinder when a thread first calls pthread_exit(), and has the file open for
- * a moment: under the lowest free number, which the guest may have closed just before. So let
- * that happen now. Without a thread to do it nothing is lost but that.
- */
-static void load_unwinder(void)
+/* Without a thread to do it nothing is lost but that. */
+void dq_node_load_unwinder(void)
 {
     pthread_t thread;
 
@@ -661,7 +657,7 @@ int dq_node_open(const struct dq_config *cfg, const struct dq_node_ops *ops, voi
     node.ctx = ctx;
     node.spin_ns = (uint64_t)cfg->spin_us * 1000;
     node.processors = share_of_processors(cfg->nodes);
-    load_unwinder();
+    dq_node_load_unwinder();
     if (cfg->nodes == 1) {
         return 0;
     }

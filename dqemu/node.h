@@ -36,6 +36,14 @@ struct dq_node_ops {
 };
 
 /*
+ * glibc loads its unwinder when a thread first calls pthread_exit(), and has the file open for
+ * a moment: under the lowest free number, which the guest may have closed just before; and it is not
+ * found where the guest has a root of its own. This lets it happen now; dq_node_open() has done so.
+ * Before the guest runs; waits for a thread.
+ */
+void dq_node_load_unwinder(void);
+
+/*
  * Start loop and worker, meet all peers (through the control channel, see dqemu/control.h),
  * and return once the launcher says go. Blocks. 0 or -errno (already reported).
  * Call once, before the process has other threads that matter. With one node nothing is

@@ -16,6 +16,7 @@
 #include "dqemu/split.h"
 #include "master/cpu_timers.h"
 #include "master/memory.h"
+#include "root.h"
 #include "self.h"
 #include "wide.h"
 
@@ -106,7 +107,7 @@ static int64_t reserved_bytes(void)
 {
     int64_t mapped = 0;
 
-    if (TARGET_ABI_BITS != 64) { /* QEMU reserves as much */
+    if (TARGET_ABI_BITS != 64 || !reserved_va) { /* QEMU reserves as much; or nothing */
         return 0;
     }
     walk_memory_regions(&mapped, add_mapped);
@@ -188,6 +189,7 @@ static int64_t kib_of(const char *line, int64_t more)
 
 static void add_status_line(GString *out, const char *line, const struct pages *p)
 {
+    g_autofree char *root = dq_root_status(line);
     const char *value;
     int64_t more = added(line, p);
     int name = strcspn(line, ":");
@@ -199,6 +201,8 @@ static void add_status_line(GString *out, const char *line, const struct pages *
         g_string_append_printf(out, "%.*s:\t%8" PRId64 " kB\n", name, line, kib_of(line, more));
     } else if ((value = value_of(line, "Threads:\t"))) {
         g_string_append_printf(out, "Threads:\t%d\n", atoi(value) - dq_node_own_threads());
+    } else if (root) {
+        g_string_append_printf(out, "%s\n", root);
     } else if ((value = value_of(line, "PPid:\t"))) {
         g_string_append_printf(out, "PPid:\t%d\n", (int)dq_account_parent(atoi(value)));
     } else {
@@ -311,7 +315,7 @@ int dq_account_open(const char *path, const char *file)
     g_autoptr(GString) text = NULL;
     int tid;
 
-    if (!launcher || dq_on_slave()) {
+    if ((!launcher && !dq_root_is_hidden()) || dq_on_slave()) {
         return -2;
     }
     if (!strcmp(file, "status")) {

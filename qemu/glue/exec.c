@@ -9,6 +9,7 @@
 #include "qemu/path.h"
 #include "user/safe-syscall.h"
 #include "exec.h"
+#include "root.h"
 #include "dqemu/handover.h"
 #include "dqemu/image.h"
 
@@ -23,9 +24,20 @@ static struct {
     bool handed;        /* an emulator has handed over to this one */
     const char *isa;    /* the instruction set of the program that the user has started */
     int fd;             /* the program that it has opened; -1: none, or taken */
+    GPtrArray
+        *beside; /* with a root of the guest's own: the instruction sets of those beside `self` */
 } emulator = {.isa = TARGET_NAME, .fd = -1};
 
 /* ---------------------------------------------------------------- taking over */
+
+/* The node program for that instruction set lies beside this one, if there is one. */
+static char *node_of(const char *isa)
+{
+    g_autofree char *folder = g_path_get_dirname(emulator.self);
+    g_autofree char *name = g_strconcat("dqemu-", isa, NULL);
+
+    return g_build_filename(folder, name, NULL);
+}
 
 void dq_exec_init(char **argv)
 {
@@ -47,8 +59,25 @@ void dq_exec_init(char **argv)
     }
 }
 
+/* Once in the guest's root nobody can look. */
+static void find_nodes(void)
+{
+    emulator.beside = g_ptr_array_new();
+    for (const char *const *isa = dq_image_isas; emulator.self && *isa; isa++) {
+        g_autofree char *node = node_of(*isa);
+
+        if (access(node, X_OK) == 0) {
+            g_ptr_array_add(emulator.beside, (char *)*isa);
+        }
+    }
+}
+
 int dq_exec_open(const char *path)
 {
+    if (dq_root_exists()) {
+        find_nodes();
+        dq_root_enter();
+    }
     return emulator.fd >= 0 ? emulator.fd : open(path, O_RDONLY);
 }
 
@@ -134,21 +163,18 @@ static char *name_of(int dirfd, const char *name, bool at)
     return g_strdup_printf("/dev/fd/%d%s%s", dirfd, *name ? "/" : "", name);
 }
 
-/* The next emulator for that instruction set lies beside this one. */
+/* The next emulator for that instruction set. NULL: there is none. */
 static char *find_node(const char *isa)
 {
-    g_autofree char *folder = g_path_get_dirname(emulator.self);
-    g_autofree char *name = g_strconcat("dqemu-", isa, NULL);
-    char *node = g_build_filename(folder, name, NULL);
+    g_autofree char *node = node_of(isa);
 
     if (strcmp(isa, TARGET_NAME) == 0) {
-        g_free(node);
         return g_strdup(emulator.self);
     }
-    if (access(node, X_OK)) {
-        g_clear_pointer(&node, g_free);
+    if (emulator.beside ? !g_ptr_array_find(emulator.beside, isa, NULL) : access(node, X_OK) != 0) {
+        return NULL;
     }
-    return node;
+    return g_steal_pointer(&node);
 }
 
 #if defined(__x86_64__)
@@ -270,14 +296,21 @@ static bool take_nodes(struct program *p)
     return true;
 }
 
-/* The command line: emulator or launcher, options, -0 argv[0], --, name, argv[1], ... */
-static char **command_for(const struct program *p, const struct dq_handover *from, bool nodes)
+/*
+ * The command line: emulator or launcher, the guest's root if it has one (descriptor `root`), options,
+ * -0 argv[0], --, name, argv[1], ...
+ */
+static char **command_for(const struct program *p, const struct dq_handover *from, bool nodes,
+                          int root)
 {
     char *emulator_word[] = {p->node, NULL};
     GPtrArray *all = g_ptr_array_new();
     g_auto(GStrv) options = options_for(from);
 
     add_words(all, nodes ? dq_config.children : emulator_word);
+    if (root >= 0) {
+        g_ptr_array_add(all, g_strdup_printf("--dqemu-root=%d", root));
+    }
     add_words(all, options);
     g_ptr_array_add(all, g_strdup("-0"));
     g_ptr_array_add(all, g_strdup(p->argv->len ? p->argv->pdata[0] : ""));
@@ -304,6 +337,21 @@ static int move_high(int fd)
     return high;
 }
 
+/* As execve(), by safe_syscall(): what becomes of this process finds its libraries in the host's root. */
+static int execute_outside(int root, char **command, char **environment)
+{
+    int ret = -1, err;
+
+    if (dq_root_leave(root)) {
+        ret = safe_syscall(SYS_execve, command[0], command, environment);
+        dq_root_return(root);
+    }
+    err = errno;
+    close(root);
+    errno = err;
+    return ret;
+}
+
 static int hand_over(struct program *p, char **envp)
 {
     const struct dq_handover from = {emulator.folder, emulator.isa,
@@ -311,6 +359,7 @@ static int hand_over(struct program *p, char **envp)
     const int missing = check_loader(p->fd);
     const bool nodes = take_nodes(p);
     g_auto(GStrv) command = NULL, environment = NULL;
+    int root = -1;
 
     if (missing) {
         errno = missing;
@@ -322,10 +371,17 @@ static int hand_over(struct program *p, char **envp)
             return -1;
         }
     }
+    if (dq_root_exists()) {
+        root = move_high(dq_root_descriptor());
+        if (root < 0) {
+            return -1;
+        }
+    }
     dq_missing_tell();
-    command = command_for(p, &from, nodes);
+    command = command_for(p, &from, nodes, root);
     environment = dq_handover_environ(&from, emulator.environment, envp, nodes ? -1 : p->fd);
-    return safe_syscall(SYS_execve, command[0], command, environment);
+    return root >= 0 ? execute_outside(root, command, environment)
+                     : safe_syscall(SYS_execve, command[0], command, environment);
 }
 
 int dq_exec(int dirfd, const char *name, const char *file, char **argv, char **envp, int flags,

@@ -13,6 +13,7 @@
 #ifndef DQEMU_HOOKS_H
 #define DQEMU_HOOKS_H
 
+#include <linux/capability.h>
 #include "clock.h"
 #include "exec.h"
 #include "qemu/interval-tree.h"
@@ -135,6 +136,10 @@ bool dq_syscall_begin(CPUArchState *env, int num, const abi_long arg[8], abi_lon
  * remembered.
  */
 abi_long dq_syscall_end(CPUArchState *env, int num, abi_long arg, abi_long ret);
+
+/* capget() and capset(), in place of the kernel's: without what is ours (root.h). */
+int dq_capget(struct __user_cap_header_struct *header, struct __user_cap_data_struct *data);
+int dq_capset(struct __user_cap_header_struct *header, struct __user_cap_data_struct *data);
 
 /* Of strace.c: the name of a system call, or NULL. */
 const char *dq_syscall_name(int num);

@@ -26,6 +26,7 @@
 #include "bounce.h"
 #include "self.h"
 #include "processors.h"
+#include "root.h"
 #include "source.h"
 #include "split.h"
 #include "wide.h"
@@ -345,6 +346,7 @@ void dq_main_args(int *argc, char **argv)
     }
     dq_exec_init(argv);
     fd = take_control_option(argc, argv);
+    dq_root_args(argc, argv);
     if (fd < 0) {
         return;
     }

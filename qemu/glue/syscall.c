@@ -18,6 +18,7 @@
 #include "bounce.h"
 #include "direct.h"
 #include "resident.h"
+#include "root.h"
 #include "self.h"
 #include "split.h"
 #include "strace.h"
@@ -419,6 +420,7 @@ bool dq_syscall_begin(CPUArchState *env, int num, const abi_long arg[8], abi_lon
         }
     }
 #endif
+    dq_root_call_begin(num);
     if (dq_config.nodes == 1) {
         return dq_is_child && dq_map_call(num, arg[0]) && dq_wide_call(num, arg, ret);
     }
@@ -496,6 +498,7 @@ abi_long dq_syscall_end(CPUArchState *env, int num, abi_long arg, abi_long ret)
     if (ret == -TARGET_ENOSYS) {
         dq_missing_count(num);
     }
+    dq_root_call_end(num);
     if (dq_config.nodes == 1) {
         return ret;
     }
