@@ -88,11 +88,11 @@ _dqemu_launch_value() { # OPTION LAUNCHER
         compopt -o nospace 2>/dev/null
         ;;
     --wrap | --ssh | --rsh) mapfile -t COMPREPLY < <(compgen -c -- "$value") ;;
-    --wdir | --prefix | --log-dir | -L)
+    --wdir | --prefix | --log-dir | --root | -L)
         mapfile -t COMPREPLY < <(compgen -d -- "$value")
         compopt -o filenames 2>/dev/null
         ;;
-    --stats | --hostfile | --node-binary | -D | -plugin)
+    --stats | --hostfile | --node-binary | --volume | -D | -plugin)
         mapfile -t COMPREPLY < <(compgen -f -- "$value")
         compopt -o filenames 2>/dev/null
         ;;

@@ -24,6 +24,7 @@
 #include "deploy/program.h"
 #include "deploy/report.h"
 #include "deploy/cluster.h"
+#include "deploy/root.h"
 #include "deploy/say.h"
 #include "deploy/transport.h"
 #include "dqemu/handover.h"
@@ -55,11 +56,17 @@ static _Noreturn void show_emulator_help(const struct dq_options *options, char 
                node_binary, g_strerror(errno));
 }
 
-static char *find_node_binary(const struct dq_options *options)
+static const char *find_isa(const struct dq_options *options, const struct dq_root *root)
 {
-    const char *isa =
-        options->program ? dq_program_isa(options->program[0]) : dq_program_default_isa();
+    if (!options->program) {
+        return dq_program_default_isa();
+    }
+    return root ? dq_program_isa_of(root->path, root->program)
+                : dq_program_isa(options->program[0]);
+}
 
+static char *find_node_binary(const struct dq_options *options, const char *isa)
+{
     if (options->node_binary) {
         dq_program_check_node_binary(options->node_binary);
         return g_strdup(options->node_binary);
@@ -125,8 +132,11 @@ static void check_this_machine(int nodes)
     }
 }
 
-static void change_folder(const char *wdir)
+/* In a root of its own the program alone has that folder. */
+static void change_folder(const struct dq_options *options)
 {
+    const char *wdir = options->root ? NULL : options->wdir;
+
     if (wdir && chdir(wdir) < 0) {
         dq_say_die(DQ_STATUS_FAULT, "--wdir %s: %s; name a folder that is there", wdir,
                    g_strerror(errno));
@@ -183,8 +193,12 @@ int main(int argc, char **argv)
         return dq_agent_main();
     }
     dq_options_read(&options, argc, argv);
-    change_folder(options.wdir);
-    char *node_binary = find_node_binary(&options);
+    change_folder(&options);
+    if (options.root && !options.emulator_help) {
+        launch.root = dq_root_make(&options);
+    }
+    launch.isa = find_isa(&options, launch.root);
+    char *node_binary = find_node_binary(&options, launch.isa);
     if (!options.program && !options.check) {
         show_emulator_help(&options, node_binary);
     }

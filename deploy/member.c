@@ -207,12 +207,13 @@ int dq_member_start(struct dq_member *m, const struct dq_launch *launch)
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0) {
         return -errno;
     }
-    char **arguments = dq_spawn_arguments(o, m->node);
+    char **arguments = dq_spawn_arguments(launch, m->node);
     struct dq_spawn spawn = {
         .node = m->node,
         .wrap = o->wrap,
         .binary = launch->node_binary,
         .arguments = arguments,
+        .root = m->node == 0 ? launch->root : NULL,
         .signals = &launch->signals,
         .control = ends[1],
         .words = -1,

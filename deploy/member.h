@@ -65,8 +65,10 @@ struct dq_member {
 struct dq_launch {
     const struct dq_options *options;
     const char *node_binary;
-    struct dq_rack *rack; /* NULL: all nodes are processes of this machine */
-    char *folder;         /* this process's, for nodes on hosts */
+    const char *isa;            /* of the program */
+    const struct dq_root *root; /* the program's; NULL: this process's */
+    struct dq_rack *rack;       /* NULL: all nodes are processes of this machine */
+    char *folder;               /* this process's, for nodes on hosts */
     uint8_t secret[DQ_SECRET_SIZE];
     sigset_t signals; /* the mask that the launcher was started with */
 };

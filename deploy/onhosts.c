@@ -12,7 +12,6 @@
 
 #include "deploy/logs.h"
 #include "deploy/preflight.h"
-#include "deploy/program.h"
 #include "deploy/say.h"
 
 #define MS G_GINT64_CONSTANT(1000)
@@ -121,7 +120,7 @@ int dq_on_hosts(struct dq_rack *rack, const struct dq_launch *launch, struct dq_
     struct dq_preflight p = {
         .rack = rack,
         .nodes = o->nodes,
-        .isa = o->program ? dq_program_isa(o->program[0]) : dq_program_default_isa(),
+        .isa = launch->isa,
         .node_binary = o->node_binary,
         .interface = o->interface,
         .first_port = o->first_port,

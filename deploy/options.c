@@ -53,6 +53,7 @@ static const struct {
 struct parser {
     struct dq_options *out;
     GPtrArray *emulator, *emulator_slave, *exports;
+    GArray *volumes; /* of struct dq_volume, with an empty one behind them */
     GPtrArray
         *children; /* options for the launchers of children; NULL: until those of the user come */
     bool cluster_children;
@@ -130,6 +131,17 @@ static void set_export(struct parser *p, const char *name, const char *text)
     }
     g_ptr_array_add(p->exports, g_strconcat(variable, "=", g_getenv(variable), NULL));
     g_free(variable);
+}
+
+static void add_volume(struct parser *p, const char *name, const char *text)
+{
+    struct dq_volume volume;
+    char *why;
+
+    if (!dq_volume_read(text, &volume, &why)) {
+        dq_say_die(DQ_STATUS_FAULT, "%s %s: %s", name, text, why);
+    }
+    g_array_append_val(p->volumes, volume);
 }
 
 static void set_placement(struct parser *p, const char *name, const char *text)
@@ -229,6 +241,8 @@ static const char **word_of(struct parser *p, enum option option)
         return &p->out->log_dir;
     case OPTION_WDIR:
         return &p->out->wdir;
+    case OPTION_ROOT:
+        return &p->out->root;
     case OPTION_NODE_BINARY:
         return &p->out->node_binary;
     case OPTION_BIND:
@@ -274,6 +288,9 @@ static void read_argument(struct parser *p, enum option option, const char *name
         break;
     case OPTION_EXPORT:
         set_export(p, name, text);
+        break;
+    case OPTION_VOLUME:
+        add_volume(p, name, text);
         break;
     case OPTION_BIND_TO:
         set_bind_to(p, name, text);
@@ -630,6 +647,35 @@ static void check_transport(const struct dq_options *out)
     }
 }
 
+static bool names_libraries(char *const *emulator)
+{
+    for (; *emulator; emulator++) {
+        if (strcmp(*emulator, "-L") == 0 || strcmp(*emulator, "--L") == 0) {
+            return true;
+        }
+    }
+    return g_getenv("QEMU_LD_PREFIX") != NULL;
+}
+
+/* What does not go together with --root, or not without it. */
+static void check_root(const struct dq_options *out)
+{
+    if (!out->root && out->volumes->from) {
+        dq_say_die(DQ_STATUS_FAULT, "--volume is for a run with a root of its own; give one with "
+                                    "--root");
+    }
+    if (out->root && names_libraries(out->emulator)) {
+        dq_say_die(DQ_STATUS_FAULT,
+                   "--root and -L (or QEMU_LD_PREFIX): libraries come from the root; "
+                   "use one of them");
+    }
+    if (out->root && out->children) {
+        dq_say_die(DQ_STATUS_FAULT,
+                   "--root and --cluster-children: programs that the program starts "
+                   "in a root run on one node; use one of them");
+    }
+}
+
 static void check_program(const struct dq_options *out)
 {
     if (out->check) {
@@ -648,7 +694,8 @@ void dq_options_read(struct dq_options *options, int argc, char **argv)
     struct parser p = {.out = options,
                        .emulator = g_ptr_array_new(),
                        .emulator_slave = g_ptr_array_new(),
-                       .exports = g_ptr_array_new()};
+                       .exports = g_ptr_array_new(),
+                       .volumes = g_array_new(TRUE, TRUE, sizeof(struct dq_volume))};
 
     *options = (struct dq_options){0};
     dq_config_init(&options->config);
@@ -677,6 +724,9 @@ void dq_options_read(struct dq_options *options, int argc, char **argv)
     g_ptr_array_add(p.children, NULL);
     char **children = (char **)g_ptr_array_free(p.children, FALSE);
     options->children = p.cluster_children ? children : NULL;
+    options->volumes = (struct dq_volume *)(void *)g_array_free(p.volumes, FALSE);
+    check_root(options);
+    make_absolute(&options->root);
     make_absolute(&options->log_dir);
     if (options->wdir) {
         make_absolute(&options->stats_file);

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "deploy/hosts.h"
+#include "deploy/root.h"
 #include "dqemu/config.h"
 #include "proto/wire.h"
 
@@ -21,8 +22,10 @@ struct dq_options {
     const char *prefix;    /* or NULL */
     char **ssh, **rsh;     /* words, NULL-terminated; rsh NULL: ssh or srun */
     bool check, push;
-    const char *wdir; /* or NULL */
-    char **exports;   /* VAR=VALUE, NULL-terminated */
+    const char *wdir;          /* or NULL */
+    const char *root;          /* absolute, or NULL */
+    struct dq_volume *volumes; /* up to one whose `from` is NULL */
+    char **exports;            /* VAR=VALUE, NULL-terminated */
     bool display_map, bind_cores, tag_output;
     const char *log_dir;     /* absolute, or NULL */
     struct dq_config config; /* placement, protect, verbose, tunables; the rest is per node */

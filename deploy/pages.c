@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "deploy/root.h"
 #include "deploy/symbols.h"
 #include "proto/wire.h"
 
@@ -42,15 +43,19 @@ static GArray *areas_of(const struct dq_member *master)
 }
 
 /* The files that are mapped from their beginning: programs and libraries are. */
-static GArray *images_of(const GArray *areas)
+static GArray *images_of(const GArray *areas, const struct dq_root *root)
 {
     GArray *images = g_array_new(FALSE, FALSE, sizeof(struct dq_image));
 
     for (guint i = 0; i < areas->len; i++) {
         const struct area *a = &g_array_index(areas, struct area, i);
-        struct dq_image image = {a->name, a->start};
+        struct dq_image image = {a->name, -1, a->start};
 
         if (a->name[0] == '/' && a->offset == 0) {
+            image.fd = root ? dq_root_open(root, a->name) : -1;
+            if (root && image.fd < 0) {
+                continue;
+            }
             g_array_append_val(images, image);
         }
     }
@@ -73,7 +78,7 @@ static char *name_area(const GArray *areas, uint64_t address)
 
 static void name_pages(const struct dq_cluster *run, struct dq_page_report *pages, unsigned count)
 {
-    GArray *areas = areas_of(&run->members[0]), *images = images_of(areas);
+    GArray *areas = areas_of(&run->members[0]), *images = images_of(areas, run->launch->root);
     struct dq_symbols *symbols =
         dq_symbols_open((const struct dq_image *)(const void *)images->data, images->len);
 

@@ -156,23 +156,15 @@ static void fix_order(Elf64_Ehdr *header)
     }
 }
 
-const char *dq_program_isa(const char *path)
+const char *dq_program_isa_of(const char *path, int fd)
 {
     union {
         Elf64_Ehdr header; /* up to e_version, the 32-bit one is the same */
         char text[256];
     } head = {0};
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 
-    if (fd < 0 && (errno == ENOENT || errno == ENOTDIR)) {
-        die_missing(path);
-    } else if (fd < 0) {
-        dq_say_die(DQ_STATUS_CANNOT_RUN, "%s: %s; the program must be readable", path,
-                   g_strerror(errno));
-    }
     check_file(path, fd);
-    ssize_t n = read(fd, head.text, sizeof(head.text) - 1);
-    close(fd);
+    ssize_t n = pread(fd, head.text, sizeof(head.text) - 1, 0);
     if (n >= 2 && memcmp(head.text, "#!", 2) == 0) {
         die_script(path, head.text + 2, (size_t)n - 2);
     }
@@ -192,6 +184,21 @@ const char *dq_program_isa(const char *path)
         dq_say_die(DQ_STATUS_CANNOT_RUN, "%s is an ELF file but not a program; link it first",
                    path);
     }
+    return isa;
+}
+
+const char *dq_program_isa(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+
+    if (fd < 0 && (errno == ENOENT || errno == ENOTDIR)) {
+        die_missing(path);
+    } else if (fd < 0) {
+        dq_say_die(DQ_STATUS_CANNOT_RUN, "%s: %s; the program must be readable", path,
+                   g_strerror(errno));
+    }
+    const char *isa = dq_program_isa_of(path, fd);
+    close(fd);
     return isa;
 }
 

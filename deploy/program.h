@@ -14,6 +14,12 @@
 const char *dq_program_isa(const char *path);
 
 /*
+ * The same for a program that is open for reading as `fd`, which stays the caller's; `path` is its name
+ * for the user.
+ */
+const char *dq_program_isa_of(const char *path, int fd);
+
+/*
  * The set whose node program is asked for lists ("-cpu help") when there is no PROGRAM: the first
  * that has one here.
  */

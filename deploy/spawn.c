@@ -18,7 +18,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "deploy/member.h"
 #include "deploy/options.h"
+#include "deploy/root.h"
 #include "deploy/say.h"
 
 /* A word of --wrap: %n is the node's number, %% a per cent sign. */
@@ -45,15 +47,40 @@ static void add_all(GPtrArray *list, char *const *words)
     }
 }
 
-char **dq_spawn_arguments(const struct dq_options *options, int node)
+/*
+ * Node 0 finds the program in its root, by the path that was found there, and gives it the name that the
+ * user has; the others, which load none, get a file that is there for certain.
+ */
+static void add_rooted(GPtrArray *words, const struct dq_launch *launch, int node)
 {
+    char **program = launch->options->program;
+
+    g_ptr_array_add(words, "-0");
+    g_ptr_array_add(words, program[0]);
+    add_all(words, node == 0 ? launch->options->emulator : launch->options->emulator_slave);
+    g_ptr_array_add(words, "--");
+    if (node == 0) {
+        g_ptr_array_add(words, (char *)launch->root->path);
+        add_all(words, program + 1);
+    } else {
+        g_ptr_array_add(words, (char *)launch->node_binary);
+    }
+}
+
+char **dq_spawn_arguments(const struct dq_launch *launch, int node)
+{
+    const struct dq_options *options = launch->options;
     GPtrArray *words = g_ptr_array_new();
 
-    add_all(words, node == 0 ? options->emulator : options->emulator_slave);
-    if (options->program[0][0] == '-') {
-        g_ptr_array_add(words, "--");
+    if (launch->root) {
+        add_rooted(words, launch, node);
+    } else {
+        add_all(words, node == 0 ? options->emulator : options->emulator_slave);
+        if (options->program[0][0] == '-') {
+            g_ptr_array_add(words, "--");
+        }
+        add_all(words, options->program);
     }
-    add_all(words, options->program);
     g_ptr_array_add(words, NULL);
     return (char **)g_ptr_array_free(words, FALSE);
 }
@@ -92,15 +119,18 @@ static char **build_argv(const struct dq_spawn *spawn)
     g_ptr_array_add(argv, (char *)spawn->binary);
     g_ptr_array_add(argv, g_strdup_printf("--dqemu-control=%d%s", spawn->control,
                                           stack_is_unlimited() ? ",stack" : ""));
+    if (spawn->root) {
+        g_ptr_array_add(
+            argv, g_strdup_printf("--dqemu-root=%d,%d", spawn->root->inside, spawn->root->wdir));
+    }
     add_all(argv, spawn->arguments);
     g_ptr_array_add(argv, NULL);
     return (char **)g_ptr_array_free(argv, FALSE);
 }
 
-static void report_exec(int control, const char *what)
+static void report(int control, const char *verb, const char *what, const char *remedy)
 {
-    const char *remedy = "check the path and its permissions";
-    char *text = g_strdup_printf("cannot start %s: %s; %s", what, g_strerror(errno), remedy);
+    char *text = g_strdup_printf("cannot %s %s: %s; %s", verb, what, g_strerror(errno), remedy);
     char *valid = g_utf8_make_valid(text, -1);
     json_t *object =
         json_pack("{s:s, s:i, s:s}", "type", "error", "status", DQ_STATUS_FAULT, "text", valid);
@@ -169,7 +199,14 @@ static void change_surroundings(const struct dq_spawn *spawn)
 
 static _Noreturn void become_node(const struct dq_spawn *spawn, pid_t parent, char **argv)
 {
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    int rc = spawn->root ? dq_root_enter(spawn->root) : 0;
+
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* a change of rights would undo it */
+    if (rc < 0) {
+        errno = -rc;
+        report(spawn->control, "enter", "the root of the program", "run as root");
+        _exit(DQ_STATUS_FAULT);
+    }
     if (getppid() != parent) {
         _exit(DQ_STATUS_FAULT);
     }
@@ -188,7 +225,7 @@ static _Noreturn void become_node(const struct dq_spawn *spawn, pid_t parent, ch
     } else {
         execv(argv[0], argv); /* a path, and no shell for what the kernel does not know */
     }
-    report_exec(spawn->control, argv[0]);
+    report(spawn->control, "start", argv[0], "check the path and its permissions");
     _exit(DQ_STATUS_FAULT);
 }
 

@@ -143,8 +143,8 @@ struct dq_symbols *dq_symbols_open(const struct dq_image *images, unsigned count
     dwfl_report_begin(s->dwfl);
     for (unsigned i = 0; i < count; i++) {
         /* the base is heeded for position-independent files, others lie where they say */
-        s->modules[i] =
-            dwfl_report_elf(s->dwfl, images[i].path, images[i].path, -1, images[i].base, false);
+        s->modules[i] = dwfl_report_elf(s->dwfl, images[i].path, images[i].path, images[i].fd,
+                                        images[i].base, false);
     }
     dwfl_report_end(s->dwfl, NULL, NULL);
     return s;

@@ -11,6 +11,7 @@
 /* A file as it lies in the guest's memory: where its first byte is. */
 struct dq_image {
     const char *path;
+    int fd; /* open for reading, which is taken over; -1: it is opened by its path */
     uint64_t base;
 };
 

@@ -21,7 +21,8 @@ top=$(cd "$(dirname "$0")/.." && pwd)
 # shellcheck source=qemu/apt.sh
 . "$top/qemu/apt.sh"
 
-standard=(pigz xz-utils p7zip-full zstd x264 coreutils stress-ng python3-minimal libgomp1 sysbench)
+standard=(base-files dash pigz xz-utils p7zip-full zstd x264 coreutils stress-ng python3-minimal libgomp1
+    sysbench)
 
 fail() { echo "tests/sysroot.sh: $*" >&2; exit 1; }
 usage() { sed -n '2,/^$/{s/^# \{0,1\}//p}' "$0" | sed '/^SPDX/d'; }

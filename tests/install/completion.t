@@ -138,6 +138,8 @@ value_of --interface "" lo
 value_of -x HOM HOME
 value_of --wdir s sub
 value_of --hostfile p prog
+value_of --root s sub
+value_of --volume p prog
 value=
 COMPREPLY=()
 _dqemu_launch_value --hosts dqemu-launch
