@@ -56,6 +56,14 @@ static _Noreturn void show_emulator_help(const struct dq_options *options, char 
                node_binary, g_strerror(errno));
 }
 
+static const struct dq_root *find_root(const struct dq_options *options)
+{
+    if (options->root_fd >= 0 && options->program) {
+        return dq_root_inherit(options);
+    }
+    return options->root && !options->emulator_help ? dq_root_make(options) : NULL;
+}
+
 static const char *find_isa(const struct dq_options *options, const struct dq_root *root)
 {
     if (!options->program) {
@@ -194,9 +202,7 @@ int main(int argc, char **argv)
     }
     dq_options_read(&options, argc, argv);
     change_folder(&options);
-    if (options.root && !options.emulator_help) {
-        launch.root = dq_root_make(&options);
-    }
+    launch.root = find_root(&options);
     launch.isa = find_isa(&options, launch.root);
     char *node_binary = find_node_binary(&options, launch.isa);
     if (!options.program && !options.check) {

@@ -334,6 +334,8 @@ static bool is_for_children(enum option option)
     switch (option) {
     case OPTION_WDIR:
     case OPTION_EXPORT:
+    case OPTION_ROOT: /* they are in there already */
+    case OPTION_VOLUME:
     case OPTION_CHECK:
     case OPTION_DISPLAY_MAP:
     case OPTION_STATS:
@@ -492,6 +494,16 @@ static bool parse_emulator(struct parser *p, int argc, char **argv, int *i)
     return false;
 }
 
+/* From the emulator of the program that starts this one (qemu/glue/exec.c), no user. */
+static bool parse_handed_root(struct parser *p, const char *word)
+{
+    if (!g_getenv(DQ_HANDOVER_VARIABLE) || !g_str_has_prefix(word, "--dqemu-root=")) {
+        return false;
+    }
+    p->out->root_fd = atoi(word + strlen("--dqemu-root="));
+    return true;
+}
+
 static void parse_words(struct parser *p, int argc, char **argv)
 {
     int i;
@@ -503,8 +515,8 @@ static void parse_words(struct parser *p, int argc, char **argv)
         if (strcmp(argv[i], "-version") == 0 || strcmp(argv[i], "-help") == 0) {
             set_option(p, argv[i][1] == 'v' ? OPTION_VERSION : OPTION_HELP, argv[i], NULL);
         }
-        if (!parse_long(p, argc, argv, &i) && !parse_emulator(p, argc, argv, &i) &&
-            !parse_short(p, argc, argv, &i)) {
+        if (!parse_handed_root(p, argv[i]) && !parse_long(p, argc, argv, &i) &&
+            !parse_emulator(p, argc, argv, &i) && !parse_short(p, argc, argv, &i)) {
             dq_say_die(DQ_STATUS_FAULT, "%s: no such option; see dqemu-launch --help", argv[i]);
         }
     }
@@ -669,11 +681,6 @@ static void check_root(const struct dq_options *out)
                    "--root and -L (or QEMU_LD_PREFIX): libraries come from the root; "
                    "use one of them");
     }
-    if (out->root && out->children) {
-        dq_say_die(DQ_STATUS_FAULT,
-                   "--root and --cluster-children: programs that the program starts "
-                   "in a root run on one node; use one of them");
-    }
 }
 
 static void check_program(const struct dq_options *out)
@@ -697,7 +704,7 @@ void dq_options_read(struct dq_options *options, int argc, char **argv)
                        .exports = g_ptr_array_new(),
                        .volumes = g_array_new(TRUE, TRUE, sizeof(struct dq_volume))};
 
-    *options = (struct dq_options){0};
+    *options = (struct dq_options){.root_fd = -1};
     dq_config_init(&options->config);
 #define X(id, letter, word, argument, env, standard, help)                                         \
     if (standard) {                                                                                \

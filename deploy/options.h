@@ -22,8 +22,9 @@ struct dq_options {
     const char *prefix;    /* or NULL */
     char **ssh, **rsh;     /* words, NULL-terminated; rsh NULL: ssh or srun */
     bool check, push;
-    const char *wdir;          /* or NULL */
-    const char *root;          /* absolute, or NULL */
+    const char *wdir; /* or NULL */
+    int root_fd;      /* of the root that another program of the run has handed over; -1: none */
+    const char *root; /* absolute, or NULL */
     struct dq_volume *volumes; /* up to one whose `from` is NULL */
     char **exports;            /* VAR=VALUE, NULL-terminated */
     bool display_map, bind_cores, tag_output;

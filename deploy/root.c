@@ -611,6 +611,28 @@ const struct dq_root *dq_root_make(const struct dq_options *o)
     return r;
 }
 
+const struct dq_root *dq_root_inherit(const struct dq_options *o)
+{
+    struct dq_root *r = g_new(struct dq_root, 1);
+
+    *r = (struct dq_root){-1, -1, -1, -1, o->root_fd, -1, -1, ""};
+    fcntl(r->inside, F_SETFD, FD_CLOEXEC);
+    g_strlcpy(r->path, o->program[0], sizeof(r->path));
+    r->program = open_inside(r->inside, r->path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+    if (r->program < 0) {
+        dq_say_die(DQ_STATUS_CANNOT_RUN, "%s: %s; the program must be readable", r->path,
+                   g_strerror(errno));
+    }
+    return r;
+}
+
+static bool enter_namespaces(const struct dq_root *r)
+{
+    return (r->users < 0 || setns(r->users, CLONE_NEWUSER) == 0) &&
+           setns(r->mounts, CLONE_NEWNS) == 0 && fchdir(r->outside) == 0 && chroot(".") == 0 &&
+           fchdir(r->folder) == 0 && fcntl(r->wdir, F_SETFD, 0) == 0;
+}
+
 /* An exec by anybody but root keeps only what is ambient. */
 static int keep_chroot(void)
 {
@@ -633,10 +655,7 @@ static int keep_chroot(void)
 
 int dq_root_enter(const struct dq_root *r)
 {
-    if ((r->users >= 0 && setns(r->users, CLONE_NEWUSER) < 0) ||
-        setns(r->mounts, CLONE_NEWNS) < 0 || fchdir(r->outside) < 0 || chroot(".") < 0 ||
-        fchdir(r->folder) < 0 || fcntl(r->inside, F_SETFD, 0) < 0 ||
-        fcntl(r->wdir, F_SETFD, 0) < 0) {
+    if ((r->mounts >= 0 && !enter_namespaces(r)) || fcntl(r->inside, F_SETFD, 0) < 0) {
         return -errno;
     }
     return keep_chroot();

@@ -27,10 +27,10 @@ struct dq_volume {
 
 /* Descriptors are close-on-exec; -1: none. */
 struct dq_root {
-    int users, mounts;   /* the namespaces; users -1: not of its own */
+    int users, mounts;   /* the namespaces; -1: this process is in there */
     int outside, folder; /* the launcher's root and working directory, as they are in there */
-    int inside, wdir;    /* the root of PROGRAM, and its working directory */
-    int program;         /* PROGRAM, for reading */
+    int inside, wdir; /* the root of PROGRAM, and its working directory; wdir -1: this process's */
+    int program;      /* PROGRAM, for reading */
     char path[PATH_MAX]; /* PROGRAM in that root */
 };
 
@@ -43,6 +43,12 @@ bool dq_volume_read(const char *text, struct dq_volume *volume, char **why);
  * one line if that cannot be, with nothing left. Lives as long as the process.
  */
 const struct dq_root *dq_root_make(const struct dq_options *options);
+
+/*
+ * The same where this launcher has been started by a program in such a root, for one of its own
+ * (--cluster-children): it is in the namespaces, and has that root as options->root_fd.
+ */
+const struct dq_root *dq_root_inherit(const struct dq_options *options);
 
 /*
  * In the process that is to become node 0: go into the namespaces, and see to it that the program that it

@@ -61,21 +61,27 @@ threads_elsewhere() { # STATS
 ids="uid $(id -u) gid $(id -g)"
 listed='/: absolute bin broken dev etc proc sys tmp work
 /work:'
+started=$(
+    for ((i = 0; i < 8; i++)); do
+        echo "$listed"
+    done
+    echo "$ids"
+    echo "$listed"
+)
 for n in 1 3; do
     on=$(plural $n node)
     expect "what is in there, on $on" 0 "$ids" '' -n $n --root root -- /bin/rooted look
     expect "PROGRAM by PATH, on $on" 0 "$ids" '' -n $n -E PATH=/nowhere:/bin --root root rooted look
     expect "PROGRAM by a link, on $on" 0 "$ids" '' -n $n --root=root -- /absolute/rooted look
     expect "the working directory, on $on" 0 "$listed" '' -n $n --root root --wdir /work -- ../bin/rooted names
-    expect "programs, on $on" 0 "$(for ((i = 0; i < 8; i++)); do
-        echo "/: absolute bin broken dev etc proc sys tmp work"
-        echo "/work:"
-    done)
-$ids
-/: absolute bin broken dev etc proc sys tmp work
-/work:" '' -n $n --root root --wdir /work -- /bin/rooted start names
+    expect "programs, on $on" 0 "$started" '' -n $n --root root --wdir /work -- /bin/rooted start names
     expect "a thread becomes another program, on $on" 0 "$ids" '' -n $n --root root -- /bin/rooted become "$TOP/Makefile"
     if [ "$(id -u)" = 0 ]; then
+        mkdir -p inner/bin inner/proc inner/x
+        cp root/bin/rooted inner/bin
+        expect "root changes its root, on $on" 0 $'/: bin proc x\n/: bin proc x' '' -n $n --root root --volume inner:/bin/inner \
+            --volume /proc:/bin/inner/proc -- /bin/rooted deeper /bin/inner
+        rmdir root/bin/inner
         expect "root becomes a user, on $on" 0 '*uid 4711 gid 0' '' -n $n --root root --wdir / -- /bin/rooted drop
     fi
     expect "a volume, on $on" 0 '' '' -n $n --root root --volume data:/mnt/deep -- /bin/rooted write /mnt/deep/new
@@ -94,6 +100,8 @@ done
 [[ $(<out) == "/: "*$'\n'"$PWD/outside/work:" ]] && pass "$who: the same working directory, on a volume" ||
     cat out err | fail "$who: the same working directory, on a volume"
 
+rm -rf root/mnt # where it was mounted, if not below /tmp
+
 run -n 3 --stats=stats --root root -- /bin/rooted threads
 if [ $status = 0 ] && [ "$(<out)" = "sum 21" ] && [ "$(threads_elsewhere stats)" -ge 3 ]; then
     pass "$who: threads on three nodes"
@@ -110,6 +118,17 @@ if [ $status = 0 ] && jq -e '.pages | any(.what | startswith("falsely_shared (fa
 else
     { cat out err && jq -c .pages stats; } | fail "$who: symbols of a program in the root"
 fi
+run -n 2 --cluster-children -v --root root --wdir /work -- /bin/rooted start names
+if [ $status = 0 ] && [ "$(<out)" = "$started" ] && [ "$(grep -c '2 of 2 nodes are ready' err)" = 11 ] &&
+    [ -z "$none" ]; then
+    pass "$who: --cluster-children"
+else
+    { cat out err && echo "$none"; } | fail "$who: --cluster-children"
+fi
+run -n 2 --cluster-children -v --root root -- /bin/rooted become "$TOP/Makefile"
+[ $status = 0 ] && [ "$(<out)" = "$ids" ] && [ "$(grep -c '2 of 2 nodes are ready' err)" = 2 ] && [ -z "$none" ] &&
+    pass "$who: --cluster-children, a thread becomes another program" ||
+    cat out err | fail "$who: --cluster-children, a thread becomes another program"
 expect "--wrap" 0 "$ids" '' -n 2 --wrap 'env NODE=%n' --root root -- /bin/rooted look
 
 # Hosts that mean this machine to all but the launcher: only node 0 has the root.

@@ -44,8 +44,7 @@ for word in -L --L; do
         --root root $word /usr ./prog
 done
 QEMU_LD_PREFIX=/usr refused "QEMU_LD_PREFIX" '--root and -L (or QEMU_LD_PREFIX): *' --root root ./prog
-refused "--cluster-children" '--root and --cluster-children: *; use one of them' \
-    --root root --cluster-children ./prog
+refused "what emulators hand over" '--dqemu-root=3: no such option*' --dqemu-root=3 ./prog
 refused "no program" 'no PROGRAM given; see*' --root root
 
 done_testing

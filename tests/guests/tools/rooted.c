@@ -7,6 +7,7 @@
  *   rooted threads          on other nodes
  *   rooted start [WORD...]  programs, by /bin/rooted, from any thread, and with all descriptors closed
  *   rooted become FILE      another program, by a thread, after an execve() that fails; FILE is outside
+ *   rooted deeper FOLDER    root changes its root once more, and starts a program there
  *   rooted drop             root becomes an ordinary user
  *   rooted write FILE
  *
@@ -271,6 +272,9 @@ int main(int argc, char **argv)
     } else if (!strcmp(what, "become")) {
         CHECK(argc > 2);
         guest_elsewhere(become, argv[2]);
+    } else if (!strcmp(what, "deeper")) {
+        CHECK(argc > 2 && chroot(argv[2]) == 0 && chdir("/") == 0);
+        start_by("/bin/rooted", true);
     } else if (!strcmp(what, "drop")) {
         drop();
     } else if (!strcmp(what, "write")) {
