@@ -256,7 +256,7 @@ static GString *statm_of(const char *path)
 /* Fields of "stat", the name in parentheses being the second. */
 enum { FIRST_FIELD = 3, PARENT = 4, USER_TICKS = 14, SYSTEM_TICKS = 15, THREADS = 20 };
 
-static void set_field(char **fields, int number, int64_t value)
+static void put_field(char **fields, int number, int64_t value)
 {
     char **at = &fields[number - FIRST_FIELD];
 
@@ -277,10 +277,10 @@ static void set_times(char **fields, int tid)
     int64_t carried;
 
     if (dq_cpu_thread_elsewhere(tid, true, &t, &carried)) {
-        set_field(fields, USER_TICKS, t.user_us * ticks / 1000000);
-        set_field(fields, SYSTEM_TICKS, t.system_us * ticks / 1000000);
+        put_field(fields, USER_TICKS, t.user_us * ticks / 1000000);
+        put_field(fields, SYSTEM_TICKS, t.system_us * ticks / 1000000);
     } else {
-        set_field(fields, USER_TICKS,
+        put_field(fields, USER_TICKS,
                   field_of(fields, USER_TICKS) + carried * ticks / NANOSECONDS_PER_SECOND);
     }
 }
@@ -301,8 +301,8 @@ static GString *thread_stat_of(const char *path, int tid)
     if (g_strv_length(fields) <= THREADS - FIRST_FIELD) {
         return NULL;
     }
-    set_field(fields, PARENT, dq_account_parent(field_of(fields, PARENT)));
-    set_field(fields, THREADS, field_of(fields, THREADS) - dq_node_own_threads());
+    put_field(fields, PARENT, dq_account_parent(field_of(fields, PARENT)));
+    put_field(fields, THREADS, field_of(fields, THREADS) - dq_node_own_threads());
     set_times(fields, tid);
     joined = g_strjoinv(" ", fields);
     out = g_string_new_len(text, name_end + 2 - text);
