@@ -21,6 +21,7 @@
 
 static bool begun; /* atomic */
 static struct dq_cpu_time start;
+static struct dq_cpu_time before; /* of programs that were replaced */
 static dq_cpu_of_thread_fn *time_of_thread;
 
 /* Guards what follows, and the questions that are in the list. A leaf. */
@@ -64,6 +65,16 @@ bool dq_cpu_time_has_begun(void)
     return __atomic_load_n(&begun, __ATOMIC_ACQUIRE);
 }
 
+void dq_cpu_time_set_before(const struct dq_cpu_time *t)
+{
+    before = t ? *t : (struct dq_cpu_time){0};
+}
+
+bool dq_cpu_time_has_before(void)
+{
+    return before.ns != 0;
+}
+
 /* User and system time are parts of the whole, which the kernel may come to see differently. */
 static uint64_t since(uint64_t then, uint64_t now)
 {
@@ -94,7 +105,7 @@ void dq_cpu_time_ask(struct dq_cpu_question *q, int node)
     bool all = node < 0;
     int first = all ? 0 : node, end = all ? dq_node_count() : node + 1;
 
-    q->sum = (struct dq_cpu_time){0};
+    q->sum = all && !q->tid ? before : (struct dq_cpu_time){0};
     q->awaited = all ? dq_node_count() - 1 : 1;
     q->asked = dq_node_now();
     q->news = dq_node_news();
@@ -189,7 +200,7 @@ uint64_t dq_cpu_time_process(void)
     uint64_t others;
 
     if (!dq_cpu_time_has_begun()) {
-        return ns_here();
+        return ns_here() + before.ns;
     }
     if (!know(&others)) {
         ask_and_wait(&w, -1);
@@ -212,6 +223,9 @@ static void answer(int to, const struct dq_msg_cpu_ask *ask)
         /* no guest thread has run here */
     } else if (!ask->tid) {
         dq_cpu_time_here(&t);
+        t.ns += before.ns;
+        t.user_us += before.user_us;
+        t.system_us += before.system_us;
     } else if (time_of_thread) {
         time_of_thread(ask->tid, ask->parts, &t);
     }

@@ -45,6 +45,13 @@ typedef void dq_cpu_of_thread_fn(uint32_t tid, bool parts, struct dq_cpu_time *t
 void dq_cpu_time_begin(dq_cpu_of_thread_fn *of_thread);
 bool dq_cpu_time_has_begun(void);
 
+/*
+ * On the master: what other nodes have used for programs that this one has replaced (execve()). It counts as that
+ * of the other nodes. NULL: nothing, as in a forked child. Before there are other threads.
+ */
+void dq_cpu_time_set_before(const struct dq_cpu_time *t);
+bool dq_cpu_time_has_before(void);
+
 /* What this process has used. Never blocks. */
 void dq_cpu_time_here(struct dq_cpu_time *t);
 

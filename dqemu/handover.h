@@ -21,6 +21,9 @@
  */
 #define DQ_HANDOVER_VARIABLE "DQEMU_EXEC"
 
+/* Who hands over, and the processor time that other nodes have used for it: "PID:NS:USER_US:SYSTEM_US". */
+#define DQ_HANDOVER_USED DQ_HANDOVER_VARIABLE "_USED"
+
 /* Is that variable ("NAME=VALUE") one that a program of the host reads? */
 bool dq_handover_is_own(const char *variable);
 

@@ -94,6 +94,12 @@ static void see_thread(struct rusage *r)
     }
 }
 
+/* Other nodes use some, or have for a program that execve() replaced. */
+static bool kernel_lacks_time(void)
+{
+    return dq_config.nodes > 1 || dq_cpu_time_has_before();
+}
+
 int dq_getrusage(int who, struct rusage *r)
 {
     int ret = getrusage(who, r);
@@ -115,7 +121,7 @@ clock_t dq_times(struct tms *t)
 {
     clock_t ret = times(t);
 
-    if (dq_config.nodes > 1) {
+    if (kernel_lacks_time()) {
         uint64_t us_a_tick = 1000000 / sysconf(_SC_CLK_TCK);
         struct dq_cpu_time more;
 
@@ -137,7 +143,7 @@ int dq_clock_gettime(clockid_t clock, struct timespec *t)
         *t = timespec_of(ns);
         return 0;
     }
-    if (dq_config.nodes > 1 && dq_is_cpu_clock(clock, &tid)) {
+    if (kernel_lacks_time() && dq_is_cpu_clock(clock, &tid)) {
         return read_cpu_clock(clock, tid, t);
     }
     return clock_gettime(clock, t);

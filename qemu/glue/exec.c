@@ -10,6 +10,7 @@
 #include "user/safe-syscall.h"
 #include "exec.h"
 #include "root.h"
+#include "dqemu/cpu_time.h"
 #include "dqemu/handover.h"
 #include "dqemu/image.h"
 
@@ -27,6 +28,38 @@ static struct {
     GPtrArray
         *beside; /* with a root of the guest's own: the instruction sets of those beside `self` */
 } emulator = {.isa = TARGET_NAME, .fd = -1};
+
+/* ---------------------------------------------------------------- processor time */
+
+/* The process stays the same, and so does what it has used, on nodes that the next emulator does not have, too. */
+static char **set_used(char **environment)
+{
+    struct dq_cpu_time used;
+    g_autofree char *value = NULL;
+
+    dq_cpu_time_elsewhere(0, -1, true, &used);
+    if (used.ns == 0) {
+        return environment;
+    }
+    value = g_strdup_printf("%d:%" PRIu64 ":%" PRIu64 ":%" PRIu64, (int)getpid(), used.ns,
+                            used.user_us, used.system_us);
+    return g_environ_setenv(environment, DQ_HANDOVER_USED, value, true);
+}
+
+static void take_used(void)
+{
+    const char *value = getenv(DQ_HANDOVER_USED);
+    struct dq_cpu_time used;
+    int pid;
+
+    if (value &&
+        sscanf(value, "%d:%" SCNu64 ":%" SCNu64 ":%" SCNu64, &pid, &used.ns, &used.user_us,
+               &used.system_us) == 4 &&
+        pid == getpid()) {
+        dq_cpu_time_set_before(&used);
+    }
+    unsetenv(DQ_HANDOVER_USED);
+}
 
 /* ---------------------------------------------------------------- taking over */
 
@@ -56,6 +89,7 @@ void dq_exec_init(char **argv)
             emulator.fd = -1;
         }
         unsetenv(DQ_HANDOVER_VARIABLE);
+        take_used();
     }
 }
 
@@ -379,7 +413,8 @@ static int hand_over(struct program *p, char **envp)
     }
     dq_missing_tell();
     command = command_for(p, &from, nodes, root);
-    environment = dq_handover_environ(&from, emulator.environment, envp, nodes ? -1 : p->fd);
+    environment =
+        set_used(dq_handover_environ(&from, emulator.environment, envp, nodes ? -1 : p->fd));
     return root >= 0 ? execute_outside(root, command, environment)
                      : safe_syscall(SYS_execve, command[0], command, environment);
 }

@@ -536,6 +536,7 @@ void dq_fork_end(bool child)
 {
     if (child) {
         dq_account_in_child();
+        dq_cpu_time_set_before(NULL);
     }
     if (dq_config.nodes == 1) {
         return;

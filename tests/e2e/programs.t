@@ -89,6 +89,7 @@ for n in 1 3; do
     both "a thread elsewhere makes it another program" "$n" @replace
     both "the status of the other program" "$n" @replace_by_status
     both "the signal of the other program" "$n" @replace_by_signal
+    both "processor time until then" "$n" replace_after_work
 done
 # The nodes for children, too: the same seen from outside, and a run for each of them.
 clusters() { # NAME RUNS WAY...

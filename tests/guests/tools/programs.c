@@ -5,12 +5,15 @@
  *   programs WAY...      what to do (the functions below), in the folder where the test's scripts lie
  *   NAME show... ARGS... what a started program sees, one line for each thing
  *   NAME status N        ends with that status; NAME signal N: by that signal
+ *   NAME used MS MORE    is processor time kept? It goes on as another one, MORE times
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "guest.h"
 #include <spawn.h>
 #include <sys/auxv.h>
+#include <sys/resource.h>
+#include <sys/times.h>
 
 extern char **environ;
 static char *self;
@@ -307,6 +310,59 @@ static void replace_by_signal(void)
     execute(self, argv, no_environment);
 }
 
+enum { WORK_MS = 300, TICK_MS = 10 }; /* what is counted in ticks may lack one */
+
+static void go_on_as_another(int ms, int more)
+{
+    char work[16], times[16], *argv[] = {self, "used", work, times, NULL};
+
+    snprintf(work, sizeof(work), "%d", ms);
+    snprintf(times, sizeof(times), "%d", more);
+    execute(self, argv, no_environment);
+}
+
+static int used(int ms, int more)
+{
+    int64_t clock = guest_now_ns(CLOCK_PROCESS_CPUTIME_ID) / 1000000;
+    struct rusage r;
+    struct tms t;
+    pid_t pid;
+    int status;
+
+    CHECK(clock >= ms && clock < ms + 20000);
+    CHECK(getrusage(RUSAGE_SELF, &r) == 0);
+    CHECK((r.ru_utime.tv_sec + r.ru_stime.tv_sec) * 1000 +
+              (r.ru_utime.tv_usec + r.ru_stime.tv_usec) / 1000 >=
+          ms - 2 * TICK_MS);
+    CHECK(times(&t) != (clock_t)-1);
+    CHECK((t.tms_utime + t.tms_stime) * 1000 / sysconf(_SC_CLK_TCK) >= ms - 2 * TICK_MS);
+    pid = fork();
+    CHECK(pid >= 0);
+    if (pid == 0) { /* it has used nothing */
+        _exit(guest_now_ns(CLOCK_PROCESS_CPUTIME_ID) / 1000000 < ms ? 0 : 1);
+    }
+    CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+    printf("used as before\n");
+    fflush(stdout);
+    if (more) {
+        go_on_as_another(ms, more - 1);
+    }
+    return 0;
+}
+
+static void *work(void *arg)
+{
+    while (guest_now_ns(CLOCK_THREAD_CPUTIME_ID) < WORK_MS * 1000000ll) {
+    }
+    return arg;
+}
+
+static void replace_after_work(void)
+{
+    guest_elsewhere(work, NULL);
+    go_on_as_another(WORK_MS, 2);
+}
+
 static const struct {
     const char *name;
     void (*way)(void);
@@ -323,6 +379,7 @@ static const struct {
     {"replace", replace},
     {"replace_by_status", replace_by_status},
     {"replace_by_signal", replace_by_signal},
+    {"replace_after_work", replace_after_work},
 };
 
 static void go(const char *name)
@@ -353,6 +410,9 @@ int main(int argc, char **argv)
     }
     CHECK(argc > 1 && realpath(argv[0], file));
     self = file;
+    if (argc > 3 && strcmp(argv[1], "used") == 0) {
+        return used(atoi(argv[2]), atoi(argv[3]));
+    }
     for (int i = 1; i < argc; i++) {
         go(argv[i]);
     }
