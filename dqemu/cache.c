@@ -527,13 +527,17 @@ void dq_cache_thaw(struct dq_cache *c, uint64_t now)
 
 /* ---------------------------------------------------------- messages */
 
-/* GRANT_ZERO: every page of the run is Invalid here, whether we asked for it or not. */
+/*
+ * GRANT_ZERO: every page of the run is Invalid here, whether we asked for it or not. Where it is a page
+ * of a file, it is granted alone.
+ */
 static int on_grant_zero(struct dq_cache *c, const struct dq_msg_page *m, uint64_t now)
 {
     struct active *asked = active_of(c, m->page + m->flags);
+    bool file = m->node == DQ_NODE_FILE;
     struct active *a;
 
-    if (m->count == 0 || m->flags >= m->count ||
+    if (m->count == 0 || m->flags >= m->count || (m->node && !file) || (file && m->count != 1) ||
         m->page % DQ_CHUNK_PAGES + m->count > DQ_CHUNK_PAGES || !asked || !asked->get ||
         asked->need != UNKNOWN || asked->got) {
         return -EPROTO;
@@ -543,10 +547,15 @@ static int on_grant_zero(struct dq_cache *c, const struct dq_msg_page *m, uint64
             return -EPROTO;
         }
     }
+    if (file && !c->ops->fill(c->ctx, m->page)) {
+        return -EPROTO;
+    }
     for (uint32_t i = 0; i < m->count; i++) {
         set_state(c, m->page + i, DQ_EXCLUSIVE);
     }
-    c->ops->install(c->ctx, m->page, m->count, NULL, true);
+    if (!file) {
+        c->ops->install(c->ctx, m->page, m->count, NULL, true);
+    }
     for (uint32_t i = 0; i < m->count; i++) {
         a = active_of(c, m->page + i);
         if (a == asked) {
@@ -677,15 +686,32 @@ static int on_data_s(struct dq_cache *c, struct active *a, int from, const void 
     return 0;
 }
 
+/*
+ * An untouched page of a file counts as this node's if another wants it: it is Exclusive here, from now
+ * on, as if it had been granted before. False: it is none.
+ */
+static bool own_file(struct dq_cache *c, unsigned type, uint64_t page)
+{
+    if ((type != DQ_MSG_FETCH_S && type != DQ_MSG_FETCH_M) || !c->ops->fill(c->ctx, page)) {
+        return false;
+    }
+    set_state(c, page, DQ_EXCLUSIVE);
+    return true;
+}
+
 static int on_demand(struct dq_cache *c, unsigned type, const struct dq_msg_page *m, uint64_t now)
 {
     struct active *a = active_of(c, m->page);
     bool to_map = type == DQ_MSG_INV && m->node == DQ_NODE_MAP;
 
-    if (dq_cache_state(c, m->page) == DQ_INVALID ||
-        (type == DQ_MSG_FETCH_M && !is_sole(c, m->page)) ||
-        (a && (a->due || a->got || a->need != UNKNOWN)) ||
+    if ((a && (a->due || a->got || a->need != UNKNOWN)) ||
         (!to_map && (m->node >= c->nodes || m->node == c->node))) {
+        return -EPROTO;
+    }
+    if (dq_cache_state(c, m->page) == DQ_INVALID && !own_file(c, type, m->page)) {
+        return -EPROTO;
+    }
+    if (type == DQ_MSG_FETCH_M && !is_sole(c, m->page)) {
         return -EPROTO;
     }
     a = make_active(c, m->page, now);

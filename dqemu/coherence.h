@@ -11,6 +11,9 @@
  *  request at the home | entry         | the home sends                          | then
  *  GET_S or GET_X      | Untouched     | GRANT_ZERO to r, a run if its neighbours| Exclusive r
  *                      |               | are untouched, idle and without waiters |
+ *  the same, of a file:|               |                                         |
+ *   r the master       | Untouched     | GRANT_ZERO (DQ_NODE_FILE), that page    | Exclusive r
+ *   r another          | Untouched     | as for Exclusive of the master          |
  *  GET_S               | Shared        | FETCH_S to keeper, who sends DATA_S to r| busy, Shared + r
  *  GET_S               | Exclusive o   | FETCH_S to o, who sends DATA_S to r     | busy, Shared {o, r}
  *  GET_S               | Exclusive o,  | FETCH_M to o, who sends DATA_M to r     | busy, Exclusive r
@@ -39,6 +42,15 @@
  * A node may also make an Exclusive page Clean by itself (it rests): its threads have done with
  * it, as it seems, and who reads it next need not wait for the write protection. The home sees no
  * difference; DQ_PAGE_CLEAN stays what it was, "not written since it came".
+ *
+ * Pages of a file (of private mappings) begin with its content, which the master can read. Untouched
+ * ones are granted to the master as others are, and it fills them from the file instead of with
+ * zeroes. For another node, the home takes them for the master's, as if it had touched them before; the
+ * master learns that by the FETCH_S or FETCH_M that follows at once, and fills the page before it
+ * answers. For the protocol this is a run granted to the master just before that FETCH: so there is no
+ * state that was not there before, also if the master has a GET of its own on the way. Whoever holds
+ * such a page has its bytes, of the moment in which it was touched; the file is looked at no more.
+ * Pages become those of a file, and cease to be, when they are reset.
  *
  * Where the holder that answers a FETCH_S or FETCH_M is the home itself, it says DONE in place of
  * r when it has sent the page (and dropped it, in the latter case): what the home sends to r
@@ -95,8 +107,11 @@ int dq_dir_message(struct dq_dir *d, int from, unsigned type, const struct dq_ms
  */
 int dq_dir_own(struct dq_dir *d, int owner, uint64_t page, uint64_t count);
 
-/* Reset the pages of the range that are homed here; reset_done(cookie) comes, maybe at once. */
-void dq_dir_reset(struct dq_dir *d, uint64_t page, uint64_t count, uint64_t cookie);
+/*
+ * Reset the pages of the range that are homed here; reset_done(cookie) comes, maybe at once. From now
+ * on those that are untouched are pages of a file, or none.
+ */
+void dq_dir_reset(struct dq_dir *d, uint64_t page, uint64_t count, bool file, uint64_t cookie);
 
 /*
  * Report, as runs, the touched pages of the range that are homed here and of which `node` has no copy,
@@ -130,6 +145,11 @@ struct dq_cache_ops {
     void (*send)(void *ctx, int to, unsigned type, const struct dq_msg_page *m, bool with_page);
     /* Make the page present; data NULL: zeroes (then count may be > 1); always wakes. */
     void (*install)(void *ctx, uint64_t page, uint32_t count, const void *data, bool writable);
+    /*
+     * Make a page of a file present and writable, with the file's content as it is now; always wakes.
+     * False: it is none, as far as this node knows. The master alone knows any.
+     */
+    bool (*fill)(void *ctx, uint64_t page);
     void (*make_writable)(void *ctx, uint64_t page); /* to Exclusive; wakes */
     void (*make_readonly)(void *ctx, uint64_t page); /* from Exclusive, before a send or at rest */
     void (*drop)(void *ctx, uint64_t page);          /* -> Invalid, right after the send */

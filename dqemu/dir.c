@@ -15,10 +15,12 @@
 #include <string.h>
 
 #include "dqemu/assert.h"
+#include "dqemu/ranges.h"
 
 #define BLOCK_PAGES 64u
 #define MAX_PAGES (UINT64_C(1) << (64 - DQ_PAGE_BITS))
 #define NOBODY (-1)
+#define MASTER 0 /* who has the files */
 
 struct block {
     unsigned touched;            /* entries with at least one holder */
@@ -54,6 +56,7 @@ struct dq_dir {
     const struct dq_dir_ops *ops;
     void *ctx;
     uint64_t touched, most_touched; /* pages: now, and ever at once */
+    struct dq_ranges *files;        /* pages that begin with the content of a file */
     GHashTable *blocks;             /* page / BLOCK_PAGES -> struct block */
     GHashTable *busy;               /* &busy->page -> struct busy */
 };
@@ -215,14 +218,28 @@ static struct busy *busy_of(const struct dq_dir *d, uint64_t page)
     return g_hash_table_lookup(d->busy, &page);
 }
 
-/* The untouched, idle neighbours of an untouched page, within an aligned window. */
-static void grant_zero(struct dq_dir *d, uint64_t page, int r, unsigned wish)
+/* Is the page, which nobody has touched, to have the content of a file? */
+static bool has_file(const struct dq_dir *d, uint64_t page)
 {
-    uint64_t run = wish ? UINT64_C(1) << wish : d->run_pages;
+    uintptr_t unused;
+
+    return dq_ranges_has(d->files, page, &unused);
+}
+
+/*
+ * The untouched, idle neighbours of an untouched page, within an aligned window. The content of a file is
+ * that of the moment in which a page is touched: so such a page is granted alone.
+ */
+static void grant_untouched(struct dq_dir *d, uint64_t page, int r, unsigned wish)
+{
+    uint64_t low, high;
+    bool file = dq_ranges_stretch(d->files, page, &low, &high);
+    uint64_t run = file ? 1 : wish ? UINT64_C(1) << wish : d->run_pages;
     uint64_t chunk = page - page % DQ_CHUNK_PAGES;
     uint64_t offset = page % DQ_CHUNK_PAGES;
-    uint64_t first = chunk + offset - offset % run;
-    uint64_t last = MIN(first + run, chunk + DQ_CHUNK_PAGES) - 1;
+    uint64_t window = chunk + offset - offset % run;
+    uint64_t first = MAX(window, low);
+    uint64_t last = MIN(MIN(window + run, chunk + DQ_CHUNK_PAGES), high) - 1;
     uint64_t from = page, to = page;
     struct dq_msg_page m = {0};
 
@@ -239,6 +256,7 @@ static void grant_zero(struct dq_dir *d, uint64_t page, int r, unsigned wish)
     m.page = from;
     m.count = (uint32_t)(to - from + 1);
     m.flags = (uint16_t)(page - from);
+    m.node = file ? DQ_NODE_FILE : 0;
     d->ops->send(d->ctx, r, DQ_MSG_GRANT_ZERO, &m);
 }
 
@@ -281,9 +299,14 @@ static bool start_get(struct dq_dir *d, uint64_t page, unsigned type, int r, uns
     int holders = set ? set_count(d, set) : 0;
     bool has = set && set_has(set, r);
 
-    if (holders == 0) {
-        grant_zero(d, page, r, wish);
+    if (holders == 0 && (r == MASTER || !has_file(d, page))) {
+        grant_untouched(d, page, r, wish);
         return false;
+    }
+    if (holders == 0) { /* the content is the master's: as if it had touched the page before */
+        make_exclusive(d, page, MASTER);
+        set = holders_of(d, page);
+        holders = 1;
     }
     if (has && holders == 1) {
         make_exclusive(d, page, r);
@@ -518,10 +541,16 @@ static void reset_page(struct dq_dir *d, uint64_t page, void *arg)
     request(d, page, (struct waiter){.type = DQ_MSG_RESET, .from = NOBODY, .reset = reset});
 }
 
-void dq_dir_reset(struct dq_dir *d, uint64_t page, uint64_t count, uint64_t cookie)
+void dq_dir_reset(struct dq_dir *d, uint64_t page, uint64_t count, bool file, uint64_t cookie)
 {
     struct reset *reset = g_new0(struct reset, 1);
 
+    if (file) {
+        dq_ranges_set(d->files, page, count,
+                      (uintptr_t)(page << DQ_PAGE_BITS)); /* neighbours join */
+    } else {
+        dq_ranges_clear(d->files, page, count);
+    }
     reset->cookie = cookie;
     reset->left = 1;
     each_touched(d, page, range_end(page, count), reset_page, reset);
@@ -601,6 +630,7 @@ struct dq_dir *dq_dir_new(int node, int nodes, unsigned run_pages, const struct 
     d->run_pages = MIN(run_pages, DQ_CHUNK_PAGES);
     d->ops = ops;
     d->ctx = ctx;
+    d->files = dq_ranges_new();
     d->blocks = g_hash_table_new_full(g_direct_hash, g_direct_equal, NULL, g_free);
     d->busy = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, busy_free);
     return d;
@@ -611,6 +641,7 @@ void dq_dir_free(struct dq_dir *d)
     if (d) {
         g_hash_table_destroy(d->busy);
         g_hash_table_destroy(d->blocks);
+        dq_ranges_free(d->files);
         g_free(d);
     }
 }

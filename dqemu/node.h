@@ -153,9 +153,23 @@ void dq_pager_let_go(uint64_t page);
 
 /*
  * The pages of the range are untouched on every node when this returns. Master only; the
- * caller has forbidden the range everywhere or accepts that it may be touched again. Blocks.
+ * caller has forbidden the range everywhere or accepts that it may be touched again. Whoever does
+ * finds zeroes. Blocks.
  */
 void dq_pager_reset(uint64_t page, uint64_t count);
+
+/*
+ * The same, but who touches one of them then finds what a file has there at that moment. `file`: where
+ * this process has it mapped, readable and for nothing else, until a further dq_pager_reset() of
+ * these pages has returned. What cannot be read there counts as zeroes.
+ */
+void dq_pager_reset_file(uint64_t page, uint64_t count, const void *file);
+
+/*
+ * `file`, the kernel's mapping that these pages come from, grows by `more` pages of the file; these have
+ * nothing to do with the pager yet. Where it is from now on; MAP_FAILED with errno. Blocks.
+ */
+void *dq_pager_grow_file(uint64_t page, uint64_t count, void *file, uint64_t more);
 
 /*
  * The touched pages that are homed here, now and at most so far, and the pages that this node holds.

@@ -19,6 +19,7 @@
 #include "dqemu/coherence.h"
 #include "dqemu/control.h"
 #include "dqemu/hot.h"
+#include "dqemu/ranges.h"
 #include "dqemu/runtime.h"
 #include "dqemu/split.h"
 #include "dqemu/stats.h"
@@ -145,6 +146,26 @@ static void engine_install(void *ctx, uint64_t page, uint32_t count, const void 
     }
 }
 
+/*
+ * The bytes of this moment: whoever else holds the page later has the same. The kernel may have to
+ * wait for the disk, and reads on from there by itself; the loop waits for that.
+ */
+static bool engine_fill(void *ctx, uint64_t page)
+{
+    uint8_t bytes[DQ_PAGE_SIZE];
+    uintptr_t file;
+
+    (void)ctx;
+    if (!dq_ranges_has(dq_pager.files, page, &file)) {
+        return false;
+    }
+    dq_uffd_read_file(file, bytes);
+    dq_batch_flush(); /* an older copy may still have to go */
+    dq_uffd_fill(dq_pager_host(page), bytes);
+    dq_stat_add(file_pages, 1);
+    return true;
+}
+
 static void engine_make_writable(void *ctx, uint64_t page)
 {
     (void)ctx;
@@ -187,6 +208,7 @@ static void engine_granted(void *ctx, uint64_t page, enum dq_page_state state)
 static const struct dq_cache_ops cache_ops = {
     .send = engine_send,
     .install = engine_install,
+    .fill = engine_fill,
     .make_writable = engine_make_writable,
     .make_readonly = engine_make_readonly,
     .drop = engine_drop,
@@ -431,6 +453,7 @@ int dq_pager_start(const struct dq_config *cfg)
     dq_pager.dir = dq_dir_new(cfg->node, cfg->nodes, cfg->run_pages, &dir_ops, NULL);
     dq_pager.cache =
         dq_cache_new(cfg->node, cfg->nodes, (uint64_t)cfg->hold_us * 1000, &cache_ops, NULL);
+    dq_pager.files = dq_ranges_new();
     dq_ask_start();
     dq_ahead_start(cfg);
     dq_rest_start(cfg);

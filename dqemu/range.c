@@ -8,9 +8,11 @@
 #include <errno.h>
 #include <glib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "dqemu/assert.h"
 #include "dqemu/control.h"
+#include "dqemu/ranges.h"
 #include "dqemu/runtime.h"
 #include "dqemu/uffd.h"
 
@@ -22,7 +24,8 @@
 /* A request to homes; each answers RESET_DONE with its cookie. */
 struct call {
     uint64_t cookie;
-    uint64_t homes; /* a bit per node that has not answered */
+    uint64_t homes;          /* a bit per node that has not answered */
+    uint64_t page, fileless; /* pages that are of no file once all have answered */
     struct dq_gate done;
 };
 
@@ -74,6 +77,8 @@ static void call_is_answered(struct call *c)
     struct own *o = g_queue_peek_head(&range.owns);
 
     g_queue_remove(&range.calls, c);
+    /* what homes have asked for while it was a file's came before their answers */
+    dq_ranges_clear(dq_pager.files, c->page, c->fileless);
     if (range.owning && c == &o->call) {
         range.owning = false;
         g_queue_pop_head(&range.owns);
@@ -126,6 +131,7 @@ static void send_range(uint64_t homes, unsigned type, const struct dq_msg_range 
 
 struct reset {
     uint64_t page, count;
+    const void *file; /* NULL: none */
     struct call call;
 };
 
@@ -136,19 +142,64 @@ static void post_reset(void *arg)
     struct dq_msg_range m = {r->page, r->count, 0};
 
     r->call.homes = homes;
+    if (r->file) {
+        dq_ranges_set(dq_pager.files, r->page, r->count, (uintptr_t)r->file);
+    } else {
+        r->call.page = r->page;
+        r->call.fileless = r->count;
+    }
     call_start(&r->call);
     m.cookie = r->call.cookie;
-    send_range(homes, DQ_MSG_RESET, &m);
+    send_range(homes, r->file ? DQ_MSG_RESET_FILE : DQ_MSG_RESET, &m);
 }
 
-void dq_pager_reset(uint64_t page, uint64_t count)
+static void reset(uint64_t page, uint64_t count, const void *file)
 {
-    struct reset r = {.page = page, .count = count};
+    struct reset r = {.page = page, .count = count, .file = file};
 
     if (dq_node_is_live() && count) {
         dq_node_post(post_reset, &r);
         dq_gate_wait(&r.call.done);
     }
+}
+
+void dq_pager_reset(uint64_t page, uint64_t count)
+{
+    reset(page, count, NULL);
+}
+
+void dq_pager_reset_file(uint64_t page, uint64_t count, const void *file)
+{
+    reset(page, count, file);
+}
+
+struct growth {
+    uint64_t page, count, more;
+    void *file;
+    int error;
+};
+
+/* On the loop, which reads there. */
+static void grow_file(void *arg)
+{
+    struct growth *g = arg;
+    void *to = mremap(g->file, g->count << DQ_PAGE_BITS, (g->count + g->more) << DQ_PAGE_BITS,
+                      MREMAP_MAYMOVE);
+
+    g->error = to == MAP_FAILED ? errno : 0;
+    if (!g->error) {
+        dq_ranges_set(dq_pager.files, g->page, g->count, (uintptr_t)to);
+    }
+    g->file = to;
+}
+
+void *dq_pager_grow_file(uint64_t page, uint64_t count, void *file, uint64_t more)
+{
+    struct growth g = {page, count, more, file, 0};
+
+    dq_node_call(grow_file, &g);
+    errno = g.error;
+    return g.file;
 }
 
 /* ---- taking over what is there already ---- */
@@ -367,7 +418,7 @@ static void on_list(int from, const struct dq_msg_range *m)
 
 /* ---- messages ---- */
 
-/* OWN, RESET and RESET_DONE go both ways with the master only. */
+/* OWN, RESET, RESET_FILE and RESET_DONE go both ways with the master only. */
 void dq_range_reset_done(uint64_t cookie)
 {
     struct dq_msg_range m = {.cookie = cookie};
@@ -392,7 +443,8 @@ static int on_master(unsigned type, const struct dq_msg_range *m)
     case DQ_MSG_OWN:
         return on_own(m);
     case DQ_MSG_RESET:
-        dq_dir_reset(dq_pager.dir, m->page, m->count, m->cookie);
+    case DQ_MSG_RESET_FILE:
+        dq_dir_reset(dq_pager.dir, m->page, m->count, type == DQ_MSG_RESET_FILE, m->cookie);
         return 0;
     case DQ_MSG_LIST:
         on_list(0, m);

@@ -80,7 +80,9 @@ extern struct dq_pager {
     uintptr_t guest_base; /* set before there is anything to fault */
     struct dq_dir *dir;
     struct dq_cache *cache;
-    int timer; /* timerfd of the hold time */
+    struct dq_ranges
+        *files; /* the master's: pages that begin with a file's content, and where that is */
+    int timer;  /* timerfd of the hold time */
 } dq_pager;
 
 int dq_pager_start(const struct dq_config *cfg); /* before the loop runs. 0 or -errno */

@@ -35,8 +35,10 @@ struct scan_arg {
     uint64_t category_inverted, category_mask, category_anyof_mask, return_mask;
 };
 #define SCAN _IOWR('f', 16, struct scan_arg)
+#define SCAN_FILE (UINT64_C(1) << 2)
 #define SCAN_PRESENT (UINT64_C(1) << 3)
 #define SCAN_SWAPPED (UINT64_C(1) << 4)
+#define PAGEMAP_FILE (UINT64_C(1) << 61)
 #define PAGEMAP_SWAPPED (UINT64_C(1) << 62)
 #define PAGEMAP_CONTENT (PAGEMAP_SWAPPED | UINT64_C(1) << 63) /* or present */
 
@@ -328,10 +330,11 @@ void dq_uffd_copy(uintptr_t at, const void *data, size_t pages, bool writable)
     }
 }
 
-static void zero_one(uintptr_t at, bool writable)
+/* A page that is there already stays as it is. */
+static void fill_one(uintptr_t at, const void *bytes, bool writable)
 {
     size_t done;
-    int error = copy(at, zeroes, 1, writable, &done);
+    int error = copy(at, bytes, 1, writable, &done);
 
     if (error && error != EEXIST && !is_gone(error)) {
         fail("install", error);
@@ -359,7 +362,7 @@ static void zero_run(uintptr_t at, size_t pages)
             at += DQ_PAGE_SIZE;
         } else if (is_gone(errno)) {
             /* The kernel wants the whole range in one mapping: the run may lie in two. */
-            zero_one(at, true);
+            fill_one(at, zeroes, true);
             at += DQ_PAGE_SIZE;
         } else {
             fail("install", errno);
@@ -379,12 +382,18 @@ void dq_uffd_zero(uintptr_t at, size_t pages, bool writable, bool soon)
 
         /* one that is there already, or another mapping: step over it */
         if (copy(at, zeroes, MIN(pages, DQ_ZERO_PAGES), writable, &done)) {
-            zero_one(at + done * DQ_PAGE_SIZE, writable);
+            fill_one(at + done * DQ_PAGE_SIZE, zeroes, writable);
             done++;
         }
         at += done * DQ_PAGE_SIZE;
         pages -= done;
     }
+}
+
+void dq_uffd_fill(uintptr_t at, const void *bytes)
+{
+    dq_check_let_go(at, 1);
+    fill_one(at, bytes, true);
 }
 
 static void set_protection(uintptr_t at, size_t pages, uint64_t mode)
@@ -533,11 +542,23 @@ bool dq_uffd_read(uintptr_t at, void *to, size_t pages)
     return all;
 }
 
+void dq_uffd_read_file(uintptr_t at, void *to)
+{
+    ssize_t n = pread(uffd.mem, to, DQ_PAGE_SIZE, (off_t)at);
+
+    if (n < 0 && errno != EIO) {
+        fail("read", errno);
+    }
+    if (n != DQ_PAGE_SIZE) {
+        memset(to, 0, DQ_PAGE_SIZE);
+    }
+}
+
 /* ---- which pages there are ---- */
 
 /* The kernel's own walk: fast over terabytes of nothing. */
-static int scan(uintptr_t start, uintptr_t end, void (*run)(void *arg, uintptr_t at, size_t pages),
-                void *arg)
+static int scan(int pagemap, uintptr_t start, uintptr_t end, bool own,
+                void (*run)(void *arg, uintptr_t at, size_t pages), void *arg)
 {
     struct scan_region found[256];
     struct scan_arg a = {
@@ -546,12 +567,14 @@ static int scan(uintptr_t start, uintptr_t end, void (*run)(void *arg, uintptr_t
         .end = end,
         .vec = (uintptr_t)found,
         .vec_len = G_N_ELEMENTS(found),
+        .category_inverted = own ? SCAN_FILE : 0,
+        .category_mask = own ? SCAN_FILE : 0,
         .category_anyof_mask = SCAN_PRESENT | SCAN_SWAPPED,
         .return_mask = SCAN_PRESENT | SCAN_SWAPPED,
     };
 
     while (a.start < end) {
-        int n = ioctl(uffd.pagemap, SCAN, &a);
+        int n = ioctl(pagemap, SCAN, &a);
 
         if (n < 0) {
             return -errno;
@@ -565,14 +588,14 @@ static int scan(uintptr_t start, uintptr_t end, void (*run)(void *arg, uintptr_t
 }
 
 /* Page by page, for kernels without that walk. */
-static int read_pagemap(uintptr_t start, uintptr_t end,
+static int read_pagemap(int pagemap, uintptr_t start, uintptr_t end, bool own,
                         void (*run)(void *arg, uintptr_t at, size_t pages), void *arg)
 {
     uint64_t entries[4096];
 
     while (start < end) {
         size_t want = MIN((end - start) / DQ_PAGE_SIZE, G_N_ELEMENTS(entries));
-        ssize_t n = pread(uffd.pagemap, entries, want * sizeof(*entries),
+        ssize_t n = pread(pagemap, entries, want * sizeof(*entries),
                           (off_t)(start / DQ_PAGE_SIZE * sizeof(*entries)));
         size_t got = n > 0 ? (size_t)n / sizeof(*entries) : 0;
 
@@ -580,7 +603,7 @@ static int read_pagemap(uintptr_t start, uintptr_t end,
             return n < 0 ? -errno : 0;
         }
         for (size_t i = 0; i < got; i++) {
-            if (entries[i] & PAGEMAP_CONTENT) {
+            if (entries[i] & PAGEMAP_CONTENT && !(own && entries[i] & PAGEMAP_FILE)) {
                 run(arg, start + i * DQ_PAGE_SIZE, 1);
             }
         }
@@ -589,10 +612,16 @@ static int read_pagemap(uintptr_t start, uintptr_t end,
     return 0;
 }
 
+int dq_uffd_scan(int pagemap, uintptr_t start, size_t length, bool own,
+                 void (*run)(void *arg, uintptr_t at, size_t pages), void *arg)
+{
+    int err = scan(pagemap, start, start + length, own, run, arg);
+
+    return err == -ENOTTY ? read_pagemap(pagemap, start, start + length, own, run, arg) : err;
+}
+
 int dq_uffd_present(uintptr_t start, size_t length,
                     void (*run)(void *arg, uintptr_t at, size_t pages), void *arg)
 {
-    int err = scan(start, start + length, run, arg);
-
-    return err == -ENOTTY ? read_pagemap(start, start + length, run, arg) : err;
+    return dq_uffd_scan(uffd.pagemap, start, length, false, run, arg);
 }

@@ -57,6 +57,9 @@ void dq_uffd_copy(uintptr_t at, const void *data, size_t pages, bool writable);
 #define DQ_ZERO_PAGES 32u /* of which so many are one system call */
 void dq_uffd_zero(uintptr_t at, size_t pages, bool writable, bool soon);
 
+/* Likewise one page, writable, with these bytes. */
+void dq_uffd_fill(uintptr_t at, const void *bytes);
+
 /* No thread writes to the pages once this returns. */
 void dq_uffd_protect(uintptr_t at, size_t pages);
 void dq_uffd_unprotect(uintptr_t at, size_t pages); /* wakes */
@@ -79,8 +82,20 @@ size_t dq_uffd_take(uintptr_t at, size_t pages, const uint8_t **bytes);
  */
 bool dq_uffd_read(uintptr_t at, void *to, size_t pages);
 
+/*
+ * A page of a file, anywhere in this process. What cannot be read (beyond the end of the file, an error
+ * of the disk) reads as zeroes.
+ */
+void dq_uffd_read_file(uintptr_t at, void *to);
+
 /* Report, as runs, the pages of the range that have content (present or swapped out). */
 int dq_uffd_present(uintptr_t start, size_t length,
                     void (*run)(void *arg, uintptr_t at, size_t pages), void *arg);
+/*
+ * The same by a descriptor of /proc/self/pagemap, which a forked child opens anew. `own`: without
+ * pages that are (still) those of a file.
+ */
+int dq_uffd_scan(int pagemap, uintptr_t start, size_t length, bool own,
+                 void (*run)(void *arg, uintptr_t at, size_t pages), void *arg);
 
 #endif

@@ -18,7 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define DQ_PROTO_VERSION 6
+#define DQ_PROTO_VERSION 7
 #define DQ_PROTO_MAGIC 0x756d657164ull /* "dqemu" */
 
 #define DQ_PAGE_BITS 12
@@ -104,13 +104,15 @@ struct dq_msg_page {
     uint64_t page;
     uint32_t count; /* at least 1; GRANT_ZERO: pages of the run; WAIT: replies to expect */
     uint16_t node;  /* FETCH_*, INV: the requester that gets the answer (DQ_NODE_MAP: the home);
-                     * GET_*: 1 + the byte of the page that is wanted (0: not known); else zero */
+                     * GET_*: 1 + the byte of the page that is wanted (0: not known); GRANT_ZERO:
+                     * DQ_NODE_FILE if the page begins with a file's content; else zero */
     uint16_t flags; /* GRANT_ZERO: which page of the run was asked for (0: the first); GET_*: the
                      * run that is wished for if the page is untouched, as a power of two (0: the
                      * home's choice); DATA_M, DONE: DQ_PAGE_CLEAN; else zero */
 };
 static_assert(sizeof(struct dq_msg_page) == 16, "dq_msg_page");
 #define DQ_NODE_MAP 0xffffu /* in place of a requester: the answer to an INV goes to the home */
+#define DQ_NODE_FILE 1u     /* not zeroes: the master, who gets this, has the page's file */
 #define DQ_PAGE_CLEAN 1u    /* who had the page last did not write to it */
 /* The longest message of pages: enough to hide what a message costs, little enough to overlap
  * sending, receiving and installing. */
@@ -288,7 +290,8 @@ static_assert(sizeof(struct dq_msg_memory) == 24, "dq_msg_memory");
     X(RACK, dq_msg_page, 0, "my copy is gone, for the map's reset")                                \
     /* master -> home, and back */                                                                 \
     X(OWN, dq_msg_range, 0, "these pages are the master's, exclusively; count = pages")            \
-    X(RESET, dq_msg_range, 0, "forget these pages: untouched from now on")                         \
+    X(RESET, dq_msg_range, 0, "forget these pages: untouched from now on, and of no file")         \
+    X(RESET_FILE, dq_msg_range, 0, "likewise, and they begin with the content of a file")          \
     X(RESET_DONE, dq_msg_range, 0, "home -> master: nobody holds any of them")                     \
     X(LIST, dq_msg_range, 0, "which of your pages of the range does the sender not hold?")         \
     X(LISTED, dq_msg_range, DQ_ANY, "struct dq_run each; count = 1 if more follow")                \

@@ -372,7 +372,70 @@ static void resets(int node)
     }
 }
 
+/* ---- pages of a file have its content when they are touched, whoever does it */
+
+enum { FILE_AT = 16000, FILE_PAGES = 300, FILE_ROUNDS = 12, FILE_WORD = 300 };
+
+/* A private mapping of a file of so many pages, and its words, writable. The master's. */
+static uint64_t *make_file(size_t pages, const void **file)
+{
+    int fd = memfd_create("file", MFD_CLOEXEC);
+    uint64_t *words;
+
+    check(fd >= 0 && ftruncate(fd, (off_t)(pages * PAGE)) == 0);
+    words = mmap(NULL, pages * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    *file = mmap(NULL, pages * PAGE, PROT_READ, MAP_PRIVATE, fd, 0);
+    check(words != MAP_FAILED && *file != MAP_FAILED);
+    close(fd);
+    return words;
+}
+
+static uint64_t in_file(uint64_t round, uint64_t page)
+{
+    return round % 3 == 2 ? 0 : round * 100000 + page; /* in each third round there is no file */
+}
+
+static void touch_file(int index, void *arg)
+{
+    uint64_t round = *(uint64_t *)arg, state = round * 1000 + (uint64_t)me(index);
+
+    for (int i = 0; i < 120; i++) {
+        uint64_t r = rnd(&state), page = FILE_AT + r % FILE_PAGES;
+
+        if (r >> 32 & 1) {
+            *word(page, (unsigned)me(index)) = r;
+        }
+        check(*word(page, FILE_WORD) == in_file(round, page));
+    }
+}
+
+static void files(int node)
+{
+    const void *file = NULL;
+    uint64_t *words = node == 0 ? make_file(FILE_PAGES, &file) : NULL;
+
+    for (uint64_t round = 0; round < FILE_ROUNDS; round++) {
+        for (uint64_t p = 0; node == 0 && p < FILE_PAGES; p++) {
+            words[p * WORDS + FILE_WORD] = round * 100000 + FILE_AT + p;
+        }
+        if (node == 0 && round % 3 == 2) {
+            dq_pager_reset(FILE_AT, FILE_PAGES);
+        } else if (node == 0) {
+            dq_pager_reset_file(FILE_AT, FILE_PAGES, file);
+        }
+        barrier();
+        threads(NODE_THREADS, touch_file, &round);
+        barrier();
+        for (uint64_t p = FILE_AT; p < FILE_AT + FILE_PAGES; p++) {
+            check(*word(p, FILE_WORD) == in_file(round, p) && *word(p, WORDS - 1) == 0);
+        }
+        barrier();
+    }
+}
+
 /* ---- a reset of pages that are in use: afterwards all nodes see the same */
+
+static const void *reset_file; /* the master's, that pages come from in every other round */
 
 static void hammer(int index, void *arg)
 {
@@ -381,7 +444,14 @@ static void hammer(int index, void *arg)
     (void)arg;
     if (index == 0 && dq_node_self() == 0) {
         while (!time_is_up(RUN_MS)) {
-            dq_pager_reset(RESET_AT + round % RESET_PAGES / 2, 1 + round % 7 * 40);
+            uint64_t first = round % RESET_PAGES / 2, count = 1 + round % 7 * 40;
+
+            if (round % 2) {
+                dq_pager_reset(RESET_AT + first, count);
+            } else {
+                dq_pager_reset_file(RESET_AT + first, count,
+                                    (const uint8_t *)reset_file + first * PAGE);
+            }
             round++;
         }
         check(round > 0);
@@ -399,6 +469,13 @@ static void resets_in_use(int node)
 {
     uint64_t sum = 0;
 
+    if (node == 0) {
+        uint64_t *words = make_file(RESET_PAGES, &reset_file);
+
+        for (uint64_t i = 0; i < RESET_PAGES * WORDS; i++) {
+            words[i] = i;
+        }
+    }
     threads(NODE_THREADS, hammer, NULL);
     barrier();
     for (uint64_t p = RESET_AT; p < RESET_AT + RESET_PAGES; p++) {
@@ -795,7 +872,11 @@ static const struct test {
     {.name = "resets", 3, resets},
     {.name = "resets, long runs", 3, resets, LONG_RUNS},
     {.name = "resets, short runs", 3, resets, SHORT_RUNS},
+    {.name = "pages of files", 3, files},
+    {.name = "pages of files, no hold time", 4, files, NO_HOLD},
+    {.name = "pages of files, checked", 3, files, "\"check.pages\":1"},
     {.name = "resets of pages in use", 3, resets_in_use},
+    {.name = "resets of pages in use, no hold time", 3, resets_in_use, NO_HOLD},
     {.name = "resets of pages in use, long runs", 3, resets_in_use, LONG_RUNS},
     {.name = "system calls", 3, system_calls},
     {.name = "forbidden", 3, forbidden},

@@ -52,6 +52,12 @@ static void cache_install(void *ctx, uint64_t page, uint32_t count, const void *
     (void)ctx, (void)page, (void)count, (void)data, (void)writable;
 }
 
+static bool cache_fill(void *ctx, uint64_t page)
+{
+    (void)ctx, (void)page;
+    return false; /* no page is of a file */
+}
+
 static void cache_change(void *ctx, uint64_t page)
 {
     (void)ctx, (void)page;
@@ -81,6 +87,7 @@ static void cache_granted(void *ctx, uint64_t page, enum dq_page_state state)
 static const struct dq_cache_ops cache_ops = {
     .send = cache_send,
     .install = cache_install,
+    .fill = cache_fill,
     .make_writable = cache_change,
     .make_readonly = cache_change,
     .drop = cache_change,

@@ -23,6 +23,13 @@ mutants=(
     "dir|a page on its way counts as arrived|s/ \&\& !(b \&\& b->requester == l->node)//"
     "dir|a page that moves still belongs to its old owner|/^static bool start_move/,/^}/s/make_exclusive(d, page, r);//"
     "dir|a page is not busy while it moves|/^static bool start_move/,/^}/s/return true/return false/"
+    "dir|a run goes on in a file's pages|s/MIN(MIN(window + run, chunk + DQ_CHUNK_PAGES), high)/MIN(window + run, chunk + DQ_CHUNK_PAGES)/"
+    "dir|a file's pages are granted in runs|s/= file ? 1 : wish/= wish/"
+    "dir|any node is granted pages of a file|s/(r == MASTER || !has_file(d, page))/true/"
+    "dir|pages of a file stay such|/^void dq_dir_reset/,/^}/s/dq_ranges_clear/(void)/"
+    "dir|what has become a file's pages is not reset|/^void dq_dir_reset/,/^}/s/each_touched(/if (!file) each_touched(/"
+    "cache|the master sends a page of a file and forgets that it has it|/^static bool own_file/,/^}/s/set_state(c, page, DQ_EXCLUSIVE);//"
+    "cache|a page of a file is filled again when others fetch it|s/if (dq_cache_state(c, m->page) == DQ_INVALID \&\& !own_file/if (!own_file/"
     "cache|a holder that is not the home says DONE|/^static void home_is_done/,/^}/s/is_home(c, a->page)/true/"
     "cache|the home says DONE while others still drop their copies|s/else if (a->due == DQ_MSG_FETCH_M)/else/"
     "cache|what a read has moved may be written at once|/^static int on_data_m/,/^}/s/data, write);/data, true);/"
@@ -66,15 +73,15 @@ cd "$root" || exit 1
 read -ra flags < <(pkg-config --cflags glib-2.0)
 read -ra libs < <(pkg-config --libs glib-2.0)
 flags+=(-std=gnu11 -O1 -w -I.)
-for f in dqemu/{dir,cache,splitter,mover}.c tests/sim/{sim,split_sim}.c; do
+for f in dqemu/{ranges,dir,cache,splitter,mover}.c tests/sim/{sim,split_sim}.c; do
     gcc "${flags[@]}" -c "$f" -o "$work/$(basename "$f" .c).o" || exit 1
 done
 
 # The simulator that tests a file, and all that it is made of.
 parts_of() {
     case $1 in
-        dir | cache) echo sim dir cache ;;
-        *) echo split_sim dir cache splitter mover ;;
+        dir | cache) echo sim ranges dir cache ;;
+        *) echo split_sim ranges dir cache splitter mover ;;
     esac
 }
 
@@ -84,8 +91,8 @@ report() {
     n=$((n + 1))
 }
 
-gcc "$work"/{sim,dir,cache}.o "${libs[@]}" -o "$work/sim" &&
-    gcc "$work"/{split_sim,dir,cache,splitter,mover}.o "${libs[@]}" -o "$work/split_sim" &&
+gcc "$work"/{sim,ranges,dir,cache}.o "${libs[@]}" -o "$work/sim" &&
+    gcc "$work"/{split_sim,ranges,dir,cache,splitter,mover}.o "${libs[@]}" -o "$work/split_sim" &&
     timeout 60 "$work/sim" --seeds 1..5000 > "$work/out" 2>&1 &&
     timeout 60 "$work/split_sim" --seeds 1..5000 > "$work/out" 2>&1
 report $? "no failure without a change"

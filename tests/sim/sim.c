@@ -4,7 +4,8 @@
  *
  * One step is one event: a thread of a node touches a page, a message is delivered (each channel
  * is FIFO, any channel may be next), time passes, a release is completed, a page rests, the map is
- * reset, a node freezes, gathers all pages and thaws. After each step every copy is compared with the
+ * reset and has pages of files from then on, a file changes, a node freezes, gathers all pages and thaws.
+ * After each step every copy is compared with the
  * last value written, and every page with the rule that a writer excludes everybody else.
  *
  *   sim --seeds A..B [--plant FAULT]         run these schedules
@@ -42,6 +43,9 @@
     X(BARE_UPGRADE, "bare-upgrade", "an upgrade does not wait for the other copies")               \
     X(FORGETFUL_RESET, "forgetful-reset", "a reset leaves one copy alive")                         \
     X(STALE_RUN, "stale-run", "a run is a page too long: one that somebody else may hold")         \
+    X(ZERO_FILE, "zero-file", "a page of a file is granted as one of zeroes")                      \
+    X(KEPT_FILE, "kept-file", "a home takes pages for a file's that are so no more")               \
+    X(LATE_FILE, "late-file", "a page of a file is read again after others have got it")           \
     X(STALE_DATA, "stale-data", "a page is sent with its value of one write before")               \
     X(STILL_WRITABLE, "still-writable", "a page stays writable when it becomes Shared")            \
     X(STILL_THERE, "still-there", "a page stays readable when it is dropped")                      \
@@ -109,8 +113,12 @@ struct node {
 
 struct page {
     uint64_t number;
-    uint64_t last;     /* the value that every copy must have */
-    bool forbidden;    /* unmapped: no thread gets at it */
+    uint64_t last;  /* the value that every copy must have */
+    bool forbidden; /* unmapped: no thread gets at it */
+    uint64_t file;  /* what it has when it is touched; 0: it is no page of a file, and has zeroes */
+    uint64_t here;  /* likewise, as far as the master knows: what it would read from the file */
+    bool filled;    /* since the reset: the file is looked at no more */
+    bool fixed;     /* it cannot be told whether it is: the file does not change */
     uint64_t snapshot; /* of `last` when the gathering began; 0: reset since, or not written */
 };
 
@@ -245,6 +253,9 @@ static void dir_send(void *ctx, int to, unsigned type, const struct dq_msg_page 
         push(n->w, to, n->number, p);
         return;
     }
+    if (type == DQ_MSG_GRANT_ZERO && m->node == DQ_NODE_FILE && plant(n->w, PLANT_ZERO_FILE)) {
+        p.m.node = 0;
+    }
     push(n->w, n->number, to, p);
     if ((type == DQ_MSG_FETCH_S || type == DQ_MSG_FETCH_M) && plant(n->w, PLANT_NO_BUSY)) {
         p.type = DQ_MSG_DONE;
@@ -303,6 +314,9 @@ static void cache_send(void *ctx, int to, unsigned type, const struct dq_msg_pag
                  m->page);
         }
         p.version = plant(n->w, PLANT_STALE_DATA) ? c->before : c->version;
+        if (n->number == 0 && plant(n->w, PLANT_LATE_FILE)) {
+            p.version = n->w->page[index_of(n->w, m->page)].file;
+        }
     }
     if ((type == DQ_MSG_DONE && plant(n->w, PLANT_MISSING_DONE)) ||
         (type == DQ_MSG_ACK && plant(n->w, PLANT_DROPPED_ACK))) {
@@ -335,6 +349,25 @@ static void cache_install(void *ctx, uint64_t page, uint32_t count, const void *
             .present = true, .writable = writable, .version = version, .before = version};
         wake(n, index_of(n->w, page + i));
     }
+}
+
+static bool cache_fill(void *ctx, uint64_t page)
+{
+    struct node *n = ctx;
+    int index = index_of(n->w, page);
+    struct page *p = &n->w->page[index];
+
+    if (n->number != 0 || !p->here) {
+        return false;
+    }
+    if (n->copies[index].present) {
+        fail(n->w, "node %d fills page %" PRIx64 " twice", n->number, page);
+    }
+    n->copies[index] =
+        (struct copy){.present = true, .writable = true, .version = p->here, .before = p->here};
+    p->filled = true;
+    wake(n, index);
+    return true;
 }
 
 static void cache_make_writable(void *ctx, uint64_t page)
@@ -411,6 +444,7 @@ static void cache_granted(void *ctx, uint64_t page, enum dq_page_state state)
 static const struct dq_cache_ops cache_ops = {
     .send = cache_send,
     .install = cache_install,
+    .fill = cache_fill,
     .make_writable = cache_make_writable,
     .make_readonly = cache_make_readonly,
     .drop = cache_drop,
@@ -522,16 +556,59 @@ static bool step_thread(struct world *w, bool fresh)
     return true;
 }
 
+struct listing {
+    struct world *w;
+    uint32_t listed;
+};
+
+static void list_run(void *arg, uint64_t page, uint64_t count)
+{
+    struct listing *l = arg;
+
+    for (uint64_t i = 0; i < count; i++) {
+        l->listed |= UINT32_C(1) << index_of(l->w, page + i);
+    }
+}
+
+/* The pages that are touched, as the homes believe, but for those that every node has. */
+static uint32_t all_touched(struct world *w)
+{
+    struct listing l = {.w = w};
+
+    for (int i = 0; i < w->nodes; i++) {
+        for (int h = 0; h < w->nodes; h++) {
+            dq_dir_list(w->node[h].dir, i, 0, UINT64_MAX, list_run, &l);
+        }
+    }
+    return l.listed;
+}
+
+static bool is_present(struct world *w, int page)
+{
+    bool is = false;
+
+    for (int i = 0; i < w->nodes; i++) {
+        is |= w->node[i].copies[page].present;
+    }
+    return is;
+}
+
+/* Requests from before may have come after a home's reset, and have touched pages again. */
 static void reset_is_done(struct world *w)
 {
+    uint32_t touched;
+
     if (--w->resetting) {
         return;
     }
     trace(w, "the reset is over");
+    touched = all_touched(w);
     for (int p = 0; p < w->pages; p++) {
         if (w->page[p].forbidden) {
             w->page[p].forbidden = false;
-            w->page[p].last = 0;
+            w->page[p].last = w->page[p].here = w->page[p].file;
+            w->page[p].filled = is_present(w, p);
+            w->page[p].fixed = !w->page[p].filled && touched >> p & 1;
             w->changed |= UINT32_C(1) << p;
         }
     }
@@ -550,7 +627,9 @@ static void deliver(struct world *w, int from, int to)
           message_names[p.type], p.m.page, p.m.count, p.m.node, p.m.flags, p.version);
     switch (p.type) {
     case DQ_MSG_RESET:
-        dq_dir_reset(n->dir, p.m.page, p.m.count, w->reset_cookie);
+    case DQ_MSG_RESET_FILE:
+        dq_dir_reset(n->dir, p.m.page, p.m.count,
+                     p.type == DQ_MSG_RESET_FILE || plant(w, PLANT_KEPT_FILE), w->reset_cookie);
         break;
     case DQ_MSG_RESET_DONE:
         reset_is_done(w);
@@ -639,11 +718,12 @@ static void step_rest(struct world *w)
     }
 }
 
-/* The map is changed: nobody may use the range, then every home resets its pages of it. */
-static void step_reset(struct world *w)
+/*
+ * The map is changed: nobody may use the range, then every home resets its pages of it. If they are of a
+ * file from now on, the master knows that first; if they were, it knows last that they are no more.
+ */
+static void reset(struct world *w, int first, int last, bool file)
 {
-    int first = (int)draw(w, (uint64_t)w->pages);
-    int last = first + (int)draw(w, (uint64_t)(w->pages - first));
     uint64_t page = w->page[first].number;
 
     if (w->resetting) {
@@ -654,10 +734,12 @@ static void step_reset(struct world *w)
     for (int p = first; p <= last; p++) {
         w->page[p].forbidden = true;
         w->page[p].snapshot = 0;
+        w->page[p].file = file ? ++w->versions : 0;
+        w->page[p].here = file ? w->page[p].file : w->page[p].here;
     }
-    trace(w, "reset of pages %d to %d", first, last);
+    trace(w, "reset of pages %d to %d%s", first, last, file ? ", a file's" : "");
     for (int i = 0; i < w->nodes; i++) {
-        struct packet p = {.type = DQ_MSG_RESET};
+        struct packet p = {.type = file ? DQ_MSG_RESET_FILE : DQ_MSG_RESET};
 
         p.m.page = page;
         p.m.count = (uint32_t)(w->page[last].number - page + 1);
@@ -665,17 +747,23 @@ static void step_reset(struct world *w)
     }
 }
 
-struct listing {
-    struct world *w;
-    uint32_t listed;
-};
-
-static void list_run(void *arg, uint64_t page, uint64_t count)
+static void step_reset(struct world *w)
 {
-    struct listing *l = arg;
+    int first = (int)draw(w, (uint64_t)w->pages);
+    int last = first + (int)draw(w, (uint64_t)(w->pages - first));
 
-    for (uint64_t i = 0; i < count; i++) {
-        l->listed |= UINT32_C(1) << index_of(l->w, page + i);
+    reset(w, first, last, chance(w, 2));
+}
+
+/* Somebody writes to a file: that shows in a page that nobody has touched. */
+static void step_file(struct world *w)
+{
+    struct page *p = &w->page[draw(w, (uint64_t)w->pages)];
+
+    if (p->file && !p->forbidden && !p->fixed) {
+        p->here = p->file = ++w->versions;
+        p->last = p->filled ? p->last : p->file;
+        trace(w, "the file of page %d changes", (int)(p - w->page));
     }
 }
 
@@ -690,7 +778,9 @@ static void start_gathering(struct world *w)
     dq_cache_freeze(w->node[w->gathering].cache);
     trace(w, "node %d freezes", w->gathering);
     for (int p = 0; p < w->pages; p++) {
-        w->page[p].snapshot = w->page[p].forbidden ? 0 : w->page[p].last;
+        bool touched = w->page[p].last != w->page[p].file;
+
+        w->page[p].snapshot = w->page[p].forbidden || !touched ? 0 : w->page[p].last;
     }
     for (int i = 0; i < w->nodes; i++) {
         struct listing l = {.w = w};
@@ -732,7 +822,7 @@ static void step_gathering(struct world *w)
 
 static void step(struct world *w)
 {
-    uint64_t dice = draw(w, 420);
+    uint64_t dice = draw(w, 430);
 
     if (dice < 200) {
         step_deliver(w);
@@ -746,6 +836,8 @@ static void step(struct world *w)
         step_reset(w);
     } else if (dice < 393) {
         start_gathering(w);
+    } else if (dice >= 420) {
+        step_file(w);
     } else if (dice >= 400) {
         step_rest(w);
     } else if (w->gathering >= 0) {
@@ -920,6 +1012,9 @@ static void run_schedule(uint64_t seed, enum plant plant, bool trace)
     set_up(w);
     if (chance(w, 3)) {
         own_everything(w);
+    }
+    if (chance(w, 2)) {
+        reset(w, 0, w->pages - 1, true);
     }
     for (steps = 50 + draw(w, 400); w->steps < steps; w->steps++) {
         step(w);

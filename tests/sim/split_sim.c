@@ -375,9 +375,16 @@ static void cache_granted(void *ctx, uint64_t page, enum dq_page_state state)
     }
 }
 
+static bool cache_fill(void *ctx, uint64_t page)
+{
+    (void)ctx, (void)page;
+    return false; /* no page is of a file */
+}
+
 static const struct dq_cache_ops cache_ops = {
     .send = cache_send,
     .install = cache_install,
+    .fill = cache_fill,
     .make_writable = cache_make_writable,
     .make_readonly = cache_make_readonly,
     .drop = cache_drop,
@@ -823,7 +830,7 @@ static int handle(struct node *n, int from, struct packet *p)
         call_is_answered(w);
         return 0;
     case DQ_MSG_RESET:
-        dq_dir_reset(n->dir, p->range.page, p->range.count, 0);
+        dq_dir_reset(n->dir, p->range.page, p->range.count, false, 0);
         return 0;
     case DQ_MSG_GET_S:
     case DQ_MSG_GET_X:

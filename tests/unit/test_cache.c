@@ -26,6 +26,7 @@ struct fixture {
     uint64_t page; /* the first of a chunk that is homed at HOME */
     uint64_t now;
     bool keeps; /* release() says false */
+    bool file;  /* pages that nobody has touched are of a file */
     bool mute;
     GArray *releasing; /* pages, in the test of random messages */
 };
@@ -58,6 +59,16 @@ static void on_install(void *ctx, uint64_t page, uint32_t count, const void *dat
 
     did(f, "install:%d+%u%s%s", (int)(page - f->page), count, data ? "" : "0",
         writable ? "w" : "r");
+}
+
+static bool on_fill(void *ctx, uint64_t page)
+{
+    struct fixture *f = ctx;
+
+    if (f->file) {
+        did(f, "fill:%d", (int)(page - f->page));
+    }
+    return f->file;
 }
 
 static void on_make_writable(void *ctx, uint64_t page)
@@ -105,6 +116,7 @@ static void on_granted(void *ctx, uint64_t page, enum dq_page_state state)
 static const struct dq_cache_ops ops = {
     .send = on_send,
     .install = on_install,
+    .fill = on_fill,
     .make_writable = on_make_writable,
     .make_readonly = on_make_readonly,
     .drop = on_drop,
@@ -599,6 +611,54 @@ static void test_freeze(void)
     close_cache(&f);
 }
 
+/* The home takes an untouched page of a file for this node's: it is, once it is asked for. */
+static void test_file(void)
+{
+    struct fixture f;
+    struct dq_msg_page m = {.count = 1, .node = DQ_NODE_FILE};
+
+    open_cache(&f, 4);
+    f.file = true;
+    TELL(&f, HOME, FETCH_S, 0, 2, "fill:0 readonly DATA_S>2+page");
+    g_assert_cmpint(dq_cache_state(f.cache, f.page), ==, DQ_SHARED);
+    TELL(&f, HOME, FETCH_M, 1, 2, "fill:1 readonly release DATA_M>2+page drop");
+    g_assert_cmpint(dq_cache_state(f.cache, f.page + 1), ==, DQ_INVALID);
+    /* once it has been touched the others have copies: so no such message can come */
+    REFUSES(&f, HOME, FETCH_M, 0, 2);
+    REFUSES(&f, HOME, FETCH_X, 3, 2);
+    REFUSES(&f, HOME, INV, 3, 2);
+    REFUSES(&f, HOME, FETCH_S, 3, SELF);
+
+    /* a request of this node's has crossed */
+    WANT(&f, 4, false, false, "GET_S>0");
+    TELL(&f, HOME, FETCH_S, 4, 2, "fill:4 readonly DATA_S>2+page");
+    TELL(&f, 2, DATA_S, 4, 0, "DONE>0 granted:S");
+    WANT(&f, 5, true, false, "GET_X>0");
+    TELL(&f, HOME, FETCH_M, 5, 2, "fill:5 readonly release DATA_M>2+page drop");
+    TELL(&f, 2, DATA_M, 5, 0, "install:5+1w DONE>0 granted:X");
+
+    /* granted to this node itself, alone */
+    WANT(&f, 6, false, false, "GET_S>0");
+    m.page = f.page + 6;
+    m.count = 2;
+    g_assert_cmpint(dq_cache_message(f.cache, HOME, DQ_MSG_GRANT_ZERO, &m, NULL, f.now), ==,
+                    -EPROTO);
+    m.count = 1;
+    f.file = false;
+    g_assert_cmpint(dq_cache_message(f.cache, HOME, DQ_MSG_GRANT_ZERO, &m, NULL, f.now), ==,
+                    -EPROTO);
+    f.file = true;
+    g_assert_cmpint(dq_cache_message(f.cache, HOME, DQ_MSG_GRANT_ZERO, &m, NULL, f.now), ==, 0);
+    DID(&f, "fill:6 granted:X");
+
+    /* frozen: it comes, and stays */
+    dq_cache_freeze(f.cache);
+    TELL(&f, HOME, FETCH_M, 7, 2, "fill:7");
+    dq_cache_thaw(f.cache, f.now);
+    DID(&f, "readonly release DATA_M>2+page drop");
+    close_cache(&f);
+}
+
 static void test_refusals(void)
 {
     struct fixture f;
@@ -766,6 +826,7 @@ int main(int argc, char **argv)
     g_test_add_func("/cache/rests", test_rests);
     g_test_add_func("/cache/release", test_release);
     g_test_add_func("/cache/freeze", test_freeze);
+    g_test_add_func("/cache/file", test_file);
     g_test_add_func("/cache/refusals", test_refusals);
     g_test_add_func("/cache/memory", test_own_and_memory);
     g_test_add_func("/cache/random-messages", test_random_messages);

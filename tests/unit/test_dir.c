@@ -32,7 +32,8 @@ static void on_send(void *ctx, int to, unsigned type, const struct dq_msg_page *
     }
     g_string_append_printf(f->said, "%s%s>%d", f->said->len ? " " : "", names[type], to);
     if (type == DQ_MSG_GRANT_ZERO) {
-        g_string_append_printf(f->said, "[%d+%u@%u]", (int)(m->page - f->page), m->count, m->flags);
+        g_string_append_printf(f->said, "[%d+%u@%u%s]", (int)(m->page - f->page), m->count,
+                               m->flags, m->node == DQ_NODE_FILE ? " file" : "");
     } else if (type == DQ_MSG_WAIT) {
         g_string_append_printf(f->said, "#%u", m->count);
     } else if (type != DQ_MSG_GRANT_UP && m->node == DQ_NODE_MAP) {
@@ -253,14 +254,14 @@ static void test_reset(void)
     struct fixture f;
 
     open_dir(&f, 3, 1);
-    dq_dir_reset(f.dir, 0, UINT64_MAX, 5);
+    dq_dir_reset(f.dir, 0, UINT64_MAX, false, 5);
     SAYS(&f, "done:5");
     TELL(&f, 0, GET_X, 0, "GRANT_ZERO>0[0+1@0]");
     TELL(&f, 1, GET_S, 0, "FETCH_S>0(1)");
     TELL(&f, 2, GET_X, 7, "GRANT_ZERO>2[7+1@0]");
     TELL(&f, 2, GET_X, 9, "GRANT_ZERO>2[9+1@0]");
     /* page 0 is busy: its turn comes after DONE; page 9 is not of the range */
-    dq_dir_reset(f.dir, f.page, 9, 6);
+    dq_dir_reset(f.dir, f.page, 9, false, 6);
     SAYS(&f, "INV>2(map)");
     TELL(&f, 2, RACK, 7, "");
     TELL(&f, 1, DONE, 0, "INV>0(map) INV>1(map)");
@@ -273,14 +274,53 @@ static void test_reset(void)
     /* a second reset of the same page finds it untouched */
     open_dir(&f, 3, 1);
     TELL(&f, 2, GET_X, 7, "GRANT_ZERO>2[7+1@0]");
-    dq_dir_reset(f.dir, f.page + 7, 1, 1);
-    dq_dir_reset(f.dir, f.page + 7, 1, 2);
+    dq_dir_reset(f.dir, f.page + 7, 1, false, 1);
+    dq_dir_reset(f.dir, f.page + 7, 1, false, 2);
     SAYS(&f, "INV>2(map)");
     TELL(&f, 2, RACK, 7, "done:1 done:2");
     /* and one may be left unfinished */
     TELL(&f, 2, GET_X, 7, "GRANT_ZERO>2[7+1@0]");
-    dq_dir_reset(f.dir, f.page + 7, 1, 3);
-    dq_dir_reset(f.dir, f.page + 7, 1, 4);
+    dq_dir_reset(f.dir, f.page + 7, 1, false, 3);
+    dq_dir_reset(f.dir, f.page + 7, 1, false, 4);
+    close_dir(&f);
+}
+
+/* Pages of a file: the master, node 0, is granted them one by one; others get them from it. */
+static void test_file(void)
+{
+    struct fixture f;
+
+    open_dir(&f, 3, 8);
+    dq_dir_reset(f.dir, f.page + 4, 8, true, 1);
+    SAYS(&f, "done:1");
+    TELL(&f, 0, GET_X, 5, "GRANT_ZERO>0[5+1@0 file]");
+    TELL(&f, 1, GET_S, 6, "FETCH_S>0(1)");
+    TELL(&f, 1, DONE, 6, "");
+    TELL(&f, 2, GET_X, 6, "WAIT>2#2 FETCH_X>0(2) INV>1(2)");
+    TELL(&f, 2, DONE, 6, "");
+    TELL(&f, 1, GET_X, 7, "FETCH_M>0(1)");
+    /* the master asks for what has just become its own */
+    TELL(&f, 0, GET_S, 7, "");
+    TELL(&f, 1, DONE, 7, "FETCH_S>1(0)");
+    TELL(&f, 0, DONE, 7, "");
+    /* runs of zeroes end where the file begins, and begin where it ends */
+    TELL(&f, 2, GET_X, 1, "GRANT_ZERO>2[0+4@1]");
+    TELL(&f, 2, GET_X, 13, "GRANT_ZERO>2[12+4@1]");
+    /* discarded, and of the file still */
+    dq_dir_reset(f.dir, f.page + 7, 1, true, 2);
+    SAYS(&f, "INV>0(map) INV>1(map)");
+    TELL(&f, 0, RACK, 7, "");
+    TELL(&f, 2, GET_S, 7, "");
+    TELL(&f, 1, RACK, 7, "done:2 FETCH_S>0(2)");
+    TELL(&f, 2, DONE, 7, "");
+    /* of none any more */
+    dq_dir_reset(f.dir, f.page + 7, 2, false, 3);
+    SAYS(&f, "INV>0(map) INV>2(map)");
+    TELL(&f, 0, RACK, 7, "");
+    TELL(&f, 2, RACK, 7, "done:3");
+    TELL(&f, 1, GET_S, 7, "GRANT_ZERO>1[7+1@0]");
+    TELL(&f, 1, GET_S, 8, "GRANT_ZERO>1[8+1@0]");
+    TELL(&f, 0, GET_X, 9, "GRANT_ZERO>0[9+1@0 file]");
     close_dir(&f);
 }
 
@@ -314,7 +354,7 @@ static void test_refusals(void)
     SAYS(&f, "");
     TELL(&f, 2, DONE, 0, "FETCH_M>2(0)");
     TELL(&f, 0, DONE, 0, "");
-    dq_dir_reset(f.dir, f.page, 1, 1);
+    dq_dir_reset(f.dir, f.page, 1, false, 1);
     SAYS(&f, "INV>0(map)");
     g_assert_cmpint(tell(&f, 0, DQ_MSG_DONE, 0), ==, -EPROTO);
     g_assert_cmpint(tell(&f, 1, DQ_MSG_RACK, 0), ==, -EPROTO);
@@ -405,7 +445,7 @@ static void test_memory(void)
     }
     g_assert_cmpint(dq_dir_memory(f.dir) * 100, <, pages * DQ_PAGE_SIZE);
     f.mute = true;
-    dq_dir_reset(f.dir, 0, UINT64_MAX, 1);
+    dq_dir_reset(f.dir, 0, UINT64_MAX, false, 1);
     for (uint64_t page = 0; pages; page++) {
         struct dq_msg_page m = {.page = page};
 
@@ -436,7 +476,7 @@ static void test_random_messages(void)
         dq_dir_message(f.dir, g_rand_int_range(random, 0, 5), types[g_rand_int_range(random, 0, 4)],
                        &m);
         if (i % 500 == 0) {
-            dq_dir_reset(f.dir, f.page, 12, 1);
+            dq_dir_reset(f.dir, f.page, 12, false, 1);
         }
     }
     g_rand_free(random);
@@ -472,6 +512,7 @@ int main(int argc, char **argv)
     g_test_add_func("/dir/crossed-run", test_request_that_crossed_a_run);
     g_test_add_func("/dir/fifo", test_requests_wait_in_order);
     g_test_add_func("/dir/reset", test_reset);
+    g_test_add_func("/dir/file", test_file);
     g_test_add_func("/dir/refusals", test_refusals);
     g_test_add_func("/dir/list", test_list);
     g_test_add_func("/dir/many-nodes", test_many_nodes);

@@ -275,6 +275,49 @@ static void test_present(void)
     tear_down();
 }
 
+/* A private mapping: what the kernel shows of the file, what was written, what the file lacks. */
+static void test_file(void)
+{
+    int fd = memfd_create("file", MFD_CLOEXEC), pagemap = open("/proc/self/pagemap", O_RDONLY);
+    GString *own = g_string_new(NULL), *all = g_string_new(NULL);
+    size_t length = (size_t)PAGES * PAGE;
+
+    g_assert_cmpint(ftruncate(fd, 3 * PAGE), ==, 0);
+    g_assert_cmpint(pwrite(fd, "b", 1, PAGE), ==, 1);
+    memory = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+    g_assert(memory != MAP_FAILED);
+    dq_uffd_read_file(at(1), bytes);
+    g_assert_true(bytes[0] == 'b' && bytes[1] == 0);
+    memset(host(2), 'c', PAGE);
+    dq_uffd_read_file(at(2), bytes);
+    g_assert_true(is_filled(bytes, 'c'));
+    dq_uffd_read_file(at(3), bytes);
+    g_assert_true(is_filled(bytes, 0));
+    g_assert_cmpint(dq_uffd_scan(pagemap, at(0), length, true, add_run, own), ==, 0);
+    g_assert_cmpstr(own->str, ==, "2+1 ");
+    g_assert_cmpint(dq_uffd_scan(pagemap, at(1), 2 * PAGE, false, add_run, all), ==, 0);
+    g_assert_true(g_str_has_suffix(all->str, "2+1 ") || g_str_has_suffix(all->str, "1+2 "));
+    g_string_free(own, TRUE);
+    g_string_free(all, TRUE);
+    tear_down();
+    close(pagemap);
+    close(fd);
+}
+
+static void test_fill(void)
+{
+    set_up(1, PROT_READ | PROT_WRITE);
+    memset(bytes, 'd', PAGE);
+    dq_uffd_fill(at(0), bytes); /* touched before it was registered: it stays */
+    dq_uffd_fill(at(1), bytes);
+    g_assert_true(is_filled(host(0), 'a') && is_filled(host(1), 'd'));
+    host(1)[0] = 'e';
+    dq_uffd_unregister(at(2), PAGE);
+    dq_uffd_fill(at(2), bytes); /* not the pager's any more */
+    g_assert_true(is_filled(host(2), 0));
+    tear_down();
+}
+
 /* The kernel itself meets the page: it does not wait where threads alone are served. */
 static void test_kernel_not_served(void)
 {
@@ -305,6 +348,8 @@ static void test_threads_only(void)
         ADD(mode, runs);                                                                           \
         ADD(mode, faults);                                                                         \
         ADD(mode, present);                                                                        \
+        ADD(mode, file);                                                                           \
+        ADD(mode, fill);                                                                           \
     } while (0)
 
 /* All of it twice: with a descriptor that serves the kernel, if this user may have one; without. */
