@@ -7,13 +7,13 @@
  * runs translated code: this is the exclusive section; nobody changes the map: we have the
  * turn). First every range is registered: from then on a missing page traps, and waits for
  * the pager. Only then are the present pages counted and given to the directory: none can
- * appear unseen in between. Other nodes start no thread before all of them have answered.
+ * appear unseen in between. (What has been a file's is registered range by range, each at once when it
+ * comes into its place: until then the kernel would put zeroes where the file's content should be.) Other
+ * nodes start no thread before all of them have answered.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "internal.h"
-#include <dirent.h>
-#include <sys/sysmacros.h>
 #include "user/guest-base.h"
 #include "user/page-protection.h"
 #include "exec/page-protection.h"
@@ -22,6 +22,7 @@
 #include "user-mmap.h"
 #include "dqemu/cpu_time.h"
 #include "dqemu/runtime.h"
+#include "dqemu/uffd.h"
 #include "master/cpu_timers.h"
 #include "master/map.h"
 #include "source.h"
@@ -53,8 +54,6 @@ struct host_range {
     int prot;               /* the host's */
     off_t offset;           /* in the file */
     char *path;             /* of the file */
-    ino_t inode;            /* likewise */
-    dev_t device;
     bool file;
     bool shared; /* with others; or the kernel's own for another reason */
 };
@@ -141,154 +140,63 @@ static GArray *host_ranges(void)
             .shared = perms[3] == 's',
             .file = inode != 0,
             .path = inode ? g_strdup(g_strchomp(line + name)) : NULL,
-            .inode = inode,
-            .device = makedev(major, minor),
         };
         g_array_append_val(ranges, r);
     }
     return ranges;
 }
 
-/* A descriptor of the file, if this (any descriptor) is it, to find its holes; -1 if not, or worthless. */
-static int reopen(int fd, const struct host_range *r)
+/* Memory that is being taken over, and its copy at a distance. */
+static void copy_own(void *distance, uintptr_t at, size_t pages)
 {
-    struct stat st;
+    void *to = (void *)(at + *(uintptr_t *)distance);
 
-    if (fd < 0 || fstat(fd, &st) || st.st_ino != r->inode || st.st_dev != r->device) {
-        return -1;
-    }
-    return dq_source_reopen(fd, r->length);
+    dq_source_read(to, (const void *)at, pages << DQ_PAGE_BITS);
 }
 
-static int open_by_name(const char *name, const struct host_range *r)
+/* A mapping goes to `place`, with nothing of what the guest has written. */
+static bool move_aside(void *mapping, abi_ulong len, void *place)
 {
-    int fd = open(name, O_PATH | O_CLOEXEC), file = reopen(fd, r);
-
-    if (fd >= 0) {
-        close(fd);
-    }
-    return file;
-}
-
-/* A file without a name may be open still. */
-static int open_by_number(const struct host_range *r)
-{
-    DIR *folder = opendir("/proc/self/fd");
-    const struct dirent *entry;
-    int file = -1;
-
-    while (folder && file < 0 && (entry = readdir(folder))) {
-        file = reopen(atoi(entry->d_name), r);
-    }
-    if (folder) {
-        closedir(folder);
-    }
-    return file;
-}
-
-/*
- * A descriptor of the mapped file, to find its holes; -1: there is none, or it is worthless. The kernel's
- * own link to it is for privileged users; others find the file in one of two other ways, or all of it
- * is read.
- */
-static int open_mapped(const struct host_range *r)
-{
-    uintptr_t from = (uintptr_t)g2h_untagged(r->start);
-    g_autofree char *name =
-        g_strdup_printf("/proc/self/map_files/%lx-%lx", from, from + (uintptr_t)r->length);
-    int file = open_by_name(name, r);
-
-    file = file < 0 ? open_by_name(r->path, r) : file;
-    return file < 0 ? open_by_number(r) : file;
-}
-
-/* Of what lies in holes of the file only what the guest has written counts. */
-static int copy_written(char *to, const char *from, abi_ulong len)
-{
-    uint64_t entries[512];
-    size_t page_size = qemu_real_host_page_size();
-
-    for (abi_ulong page = 0; page < len / page_size;) {
-        size_t want = MIN(len / page_size - page, ARRAY_SIZE(entries)) * sizeof(entries[0]);
-        ssize_t n = pread(pagemap_fd, entries, want,
-                          ((uintptr_t)from / page_size + page) * sizeof(entries[0]));
-
-        if (n <= 0) {
-            return n < 0 ? -errno : -EIO;
-        }
-        for (size_t i = 0; i < n / sizeof(entries[0]); i++, page++) {
-            bool present = entries[i] >> 62; /* or swapped out */
-            bool of_file = entries[i] >> 61 & 1;
-
-            if (present && !of_file) {
-                dq_source_copy(to + page * page_size, from + page * page_size, page_size);
-            }
-        }
-    }
-    return 0;
-}
-
-static int copy_content(char *to, const char *from, abi_ulong len, const GArray *extents)
-{
-    abi_ulong done = 0;
-    int err = 0;
-
-    for (guint i = 0; !err && i < extents->len; i++) {
-        const struct dq_extent *e = &g_array_index(extents, struct dq_extent, i);
-
-        err = copy_written(to + done, from + done, e->start - done);
-        dq_source_copy(to + e->start, from + e->start, e->length);
-        done = e->start + e->length;
-    }
-    return err;
-}
-
-/* Take a mapping away as the source of what comes in its place. */
-static void *move_aside(void *mapping, abi_ulong len)
-{
-    void *source = mremap(mapping, len, len, MREMAP_MAYMOVE | MREMAP_DONTUNMAP);
+    int flags = MREMAP_MAYMOVE | MREMAP_FIXED;
+    void *source = mremap(mapping, len, len, flags | MREMAP_DONTUNMAP, place);
 
     if (source == MAP_FAILED && errno == EINVAL) { /* before Linux 5.13 */
-        void *place =
-            mmap(NULL, len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-        source = place == MAP_FAILED
-                     ? MAP_FAILED
-                     : mremap(mapping, len, len, MREMAP_MAYMOVE | MREMAP_FIXED, place);
+        source = mremap(mapping, len, len, flags, place);
     }
-    if (source != MAP_FAILED) {
-        madvise(source, len, MADV_DONTNEED); /* not what the guest has written */
-        mprotect(source, len, PROT_READ);
+    if (source == MAP_FAILED) {
+        return false;
     }
-    return source;
+    madvise(source, len, MADV_DONTNEED);
+    return mprotect(source, len, PROT_READ) == 0;
 }
 
 /*
- * A private mapping of a file cannot be registered: put anonymous memory with the same bytes
- * in its place; the mapping becomes its source.
+ * A private mapping of a file cannot be registered: anonymous memory comes in its place, with those
+ * pages that the guest has written; the mapping becomes its source, which all others get their
+ * content from when they are touched. The homes know that before such a touch can trap.
  */
 static int make_anonymous(const struct host_range *r)
 {
+    int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, err;
     char *target = g2h_untagged(r->start);
-    char *copy = mmap(NULL, r->length, PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    int fd = open_mapped(r), err;
-    GArray *extents = dq_source_extents(fd, r->offset, r->length);
-    void *source = MAP_FAILED;
+    char *own = mmap(NULL, r->length, PROT_READ | PROT_WRITE, flags, -1, 0);
+    char *source = mmap(NULL, r->length, PROT_NONE, flags, -1, 0);
+    uintptr_t distance = (uintptr_t)own - (uintptr_t)target;
 
-    err = copy == MAP_FAILED ? -errno : copy_content(copy, target, r->length, extents);
-    if (!err) {
-        source = move_aside(target, r->length);
-        if (source == MAP_FAILED || mprotect(copy, r->length, r->prot) ||
-            mremap(copy, r->length, r->length, MREMAP_MAYMOVE | MREMAP_FIXED, target) != target) {
-            err = -errno;
-        } else {
-            dq_source_add(r->start, r->length, source, extents);
-        }
+    if (own == MAP_FAILED || source == MAP_FAILED) {
+        return -errno;
     }
-    g_array_free(extents, true);
-    if (fd >= 0) {
-        close(fd);
+    dq_source_reset(r->start, r->length, source);
+    err = dq_uffd_scan(pagemap_fd, (uintptr_t)target, r->length, true, copy_own, &distance);
+    if (err) {
+        return err;
     }
+    if (mprotect(own, r->length, r->prot) || !move_aside(target, r->length, source) ||
+        mremap(own, r->length, r->length, MREMAP_MAYMOVE | MREMAP_FIXED, target) != target) {
+        return -errno;
+    }
+    err = dq_pager_register(r->start, r->length);
+    dq_source_add(r->start, r->length, source);
     return err;
 }
 
@@ -319,7 +227,7 @@ static void make_all_anonymous(GArray *ranges)
         err = make_anonymous(&g_array_index(ranges, struct host_range, i));
         if (err) {
             dq_control_error(125,
-                             "cannot copy a file mapping of %" PRIu64 " MiB: %s; give "
+                             "cannot take over a file mapping of %" PRIu64 " MiB: %s; give "
                              "this machine more memory",
                              (uint64_t)inside >> 20, strerror(-err));
             _exit(125);

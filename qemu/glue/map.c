@@ -13,15 +13,14 @@
  * returns. A fault that was under way may still bring a page of zeroes into a forbidden
  * range: the directory knows of it, and zeroes are what a later mapping starts with.
  *
- * A private mapping of a file is read when it is made; what somebody writes to the file
- * afterwards is not seen until MADV_DONTNEED (POSIX leaves that open). See source.h. Pages
- * beyond the end of the file at that time are foreign: the kernel raises SIGBUS, or not, if
- * the file has grown.
+ * A page of a private mapping of a file gets the file's content when somebody touches it; what is
+ * written to the file afterwards is not seen in it until MADV_DONTNEED (POSIX leaves that open). See
+ * source.h. Pages beyond the end of the file when it was mapped are foreign: the kernel raises
+ * SIGBUS, or not, if the file has grown.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "internal.h"
-#include "qemu/cutils.h"
 #include "user/guest-base.h"
 #include "user/page-protection.h"
 #include "exec/page-protection.h"
@@ -288,8 +287,8 @@ bool dq_map_forget(abi_ulong start, abi_ulong len)
     dq_map_tell(DQ_MAP_FORBID, start, len, 0);
     dq_map_wait();
     dq_mlock_forget(start, len);
-    dq_source_forget(start, len);
     dq_pager_reset(start >> DQ_PAGE_BITS, len >> DQ_PAGE_BITS);
+    dq_source_forget(start, len);
     return true;
 }
 
@@ -394,29 +393,18 @@ abi_long dq_map_foreign(abi_ulong start, abi_ulong len, void *mapping, int page_
     return start;
 }
 
-static void fill(abi_ulong start, abi_ulong len, const void *source)
+/*
+ * The same for what lies within the file: the mapping becomes its source. Nothing is read now. The nodes
+ * know of that before they may access the range; what late faults in an older mapping have brought is
+ * gone by then.
+ */
+static bool map_content(abi_ulong start, abi_ulong len, char *mapping, int prot, int page_flags)
 {
-    if (source) {
-        dq_source_copy(g2h_untagged(start), source, len);
-    }
-}
-
-/* The same for what lies within the file: it is read, and the mapping becomes its source. */
-static bool map_content(abi_ulong start, abi_ulong len, char *mapping, int prot, int page_flags,
-                        int fd, off_t offset)
-{
-    GArray *extents;
     int err;
 
-    if (!dq_map_protect_host(start, len, PROT_READ | PROT_WRITE)) {
-        unmap_own(mapping, len);
-        return false;
-    }
-    extents = dq_source_extents(fd, offset, len);
     mprotect(mapping, len, PROT_READ);
-    dq_source_add(start, len, mapping, extents);
-    g_array_free(extents, true);
-    dq_source_each(start, len, fill);
+    dq_source_add(start, len, mapping);
+    dq_source_reset(start, len, mapping);
     if (dq_map_allow(start, len, prot, page_flags | PAGE_RESET | PAGE_PASSTHROUGH)) {
         return true;
     }
@@ -426,8 +414,7 @@ static bool map_content(abi_ulong start, abi_ulong len, char *mapping, int prot,
     return false;
 }
 
-abi_long dq_map_file(abi_ulong start, abi_ulong len, char *mapping, int prot, int page_flags,
-                     int fd, off_t offset)
+abi_long dq_map_file(abi_ulong start, abi_ulong len, char *mapping, int prot, int page_flags)
 {
     abi_ulong inside = dq_source_in_file(mapping, len);
     int err;
@@ -438,7 +425,7 @@ abi_long dq_map_file(abi_ulong start, abi_ulong len, char *mapping, int prot, in
             return unmap_own(mapping, inside);
         }
     }
-    if (inside && !map_content(start, inside, mapping, prot, page_flags, fd, offset)) {
+    if (inside && !map_content(start, inside, mapping, prot, page_flags)) {
         err = errno;
         if (inside < len) {
             dq_map_forget(start + inside, len - inside);
@@ -457,11 +444,8 @@ static bool grows_down(int flags)
 
 /* The kernel's mapping goes where it belongs, or away. */
 static abi_long place(abi_ulong start, abi_ulong len, int prot, int flags, int page_flags,
-                      void *mapping, int fd, off_t offset)
+                      void *mapping)
 {
-    abi_long ret;
-    int file;
-
     if (flags & MAP_ANONYMOUS && (flags & MAP_TYPE) == MAP_PRIVATE) {
         munmap(mapping, len);
         page_flags |= PAGE_RESET | PAGE_PASSTHROUGH | PAGE_ANON;
@@ -474,12 +458,7 @@ static abi_long place(abi_ulong start, abi_ulong len, int prot, int flags, int p
     if ((flags & MAP_TYPE) != MAP_PRIVATE) {
         return dq_map_foreign(start, len, mapping, page_flags);
     }
-    file = dq_source_reopen(fd, len);
-    ret = dq_map_file(start, len, mapping, prot, page_flags, file, offset);
-    if (file >= 0) {
-        close(file);
-    }
-    return ret;
+    return dq_map_file(start, len, mapping, prot, page_flags);
 }
 
 static void mark_growing(abi_ulong start, abi_ulong len)
@@ -536,7 +515,7 @@ static abi_long map(abi_ulong start, abi_ulong len, int prot, int flags, int pag
     if (!dq_map_is_empty(start, len) && !dq_map_forget(start, len)) {
         return unmap_own(mapping, len);
     }
-    return place(start, len, prot, flags, page_flags, mapping, fd, offset);
+    return place(start, len, prot, flags, page_flags, mapping);
 }
 
 bool dq_mmap(abi_ulong start, abi_ulong len, int prot, int flags, int page_flags, int fd,
@@ -616,14 +595,13 @@ bool dq_mprotect(abi_ulong start, abi_ulong len, int prot, int page_flags, int *
 
 /* ---------------------------------------------------------------- advice */
 
-static void dontneed(abi_ulong start, abi_ulong len, const void *source)
+static void dontneed(abi_ulong start, abi_ulong len, const void *source, void *arg)
 {
-    if (source) {
+    if (dq_engaged) {
         dq_map_exclude(start, len);
+        dq_source_reset(start, len, source);
+    } else if (source) {
         dq_source_restore(start, len, source);
-    } else if (dq_engaged) {
-        dq_map_exclude(start, len);
-        dq_pager_reset(start >> DQ_PAGE_BITS, len >> DQ_PAGE_BITS);
     } else {
         madvise(g2h_untagged(start), len, MADV_DONTNEED);
     }
@@ -637,7 +615,7 @@ static void dontneed_kind(abi_ulong start, abi_ulong len, bool foreign, void *ar
     if (foreign) {
         madvise(g2h_untagged(start), len, MADV_DONTNEED);
     } else {
-        dq_source_each(start, len, dontneed);
+        dq_source_each(start, len, dontneed, NULL);
     }
 }
 
@@ -710,8 +688,8 @@ void dq_shm_attached(abi_ulong start, abi_ulong len)
     /* whatever was there before (SHM_REMAP) is gone on the master; now elsewhere */
     dq_map_tell(DQ_MAP_FORBID, start, len, 0);
     dq_map_wait();
-    dq_source_forget(start, len);
     dq_pager_reset(start >> DQ_PAGE_BITS, len >> DQ_PAGE_BITS);
+    dq_source_forget(start, len);
     dq_foreign = true;
     flags = dq_map_like(page_get_flags(start)) | PAGE_RESET | DQ_PAGE_FOREIGN;
     mmap_lock();

@@ -55,12 +55,11 @@ bool dq_map_allow(abi_ulong start, abi_ulong len, int prot, int page_flags);
 
 /*
  * The kernel's mapping somewhere in this process becomes the guest's range: as it is, and usable by
- * threads of the master; or as the content of private memory (fd: the file, to find its holes; or
- * -1). Their result is `start`. If they fail, the mapping is gone.
+ * threads of the master; or as the source of private memory. Their result is `start`. If they fail,
+ * the mapping is gone.
  */
 abi_long dq_map_foreign(abi_ulong start, abi_ulong len, void *mapping, int page_flags);
-abi_long dq_map_file(abi_ulong start, abi_ulong len, char *mapping, int prot, int page_flags,
-                     int fd, off_t offset);
+abi_long dq_map_file(abi_ulong start, abi_ulong len, char *mapping, int prot, int page_flags);
 
 /* Where a new mapping goes by these flags of mmap(); -1 with errno. */
 abi_ulong dq_map_choose(abi_ulong start, abi_ulong len, int flags);

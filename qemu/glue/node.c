@@ -528,6 +528,7 @@ void dq_fork_start(void)
         if (dq_engaged) {
             dq_split_exclude(0, DQ_ALL_PAGES);
             dq_pager_gather(0, DQ_ALL_PAGES);
+            dq_source_before_fork();
         }
     }
 }
@@ -543,6 +544,7 @@ void dq_fork_end(bool child)
     }
     if (!child) {
         if (dq_engaged) {
+            dq_source_after_fork(false);
             dq_pager_thaw();
         }
         dq_split_include();
@@ -554,7 +556,9 @@ void dq_fork_end(bool child)
     dq_engage_in_child();
     dq_control_forked();
     dq_node_forked();
-    dq_source_in_child();
+    if (dq_engaged) {
+        dq_source_after_fork(true);
+    }
     dq_futex_in_child();
     dq_clock_in_child();
     dq_timers_in_child();

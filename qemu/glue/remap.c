@@ -1,8 +1,9 @@
 /*
  * mremap() over all nodes.
  *
- * Private memory that moves is copied on the master, the pages that somebody has touched alone; the
- * kernel moves its own mappings. What grows in place does so in the reserved range, also before the
+ * Private memory that moves is copied on the master, the pages that somebody has touched alone (those
+ * of a file that nobody has touched get its content at their new place); the kernel moves its own
+ * mappings. What grows in place does so in the reserved range, also before the
  * cluster is engaged, where the host's kernel sees no room: there QEMU's own function does the rest.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
@@ -240,8 +241,8 @@ static bool grow_private(abi_ulong tail, abi_ulong more, int old_flags)
         return false;
     }
     if (mapping) {
-        return dq_map_file(tail, more, mapping, dq_map_guest_prot(old_flags), new_flags(old_flags),
-                           -1, 0) != -1;
+        return dq_map_file(tail, more, mapping, dq_map_guest_prot(old_flags),
+                           new_flags(old_flags)) != -1;
     }
     return dq_map_allow(tail, more, dq_map_guest_prot(old_flags), new_flags(old_flags));
 }
@@ -331,11 +332,14 @@ static GArray *find_touched(abi_ulong start, abi_ulong len, int *err)
     return runs;
 }
 
-/* Pages may have left again meanwhile (to who asks ahead of its threads): they come back. */
-static void copy_run(uintptr_t at, size_t pages, uintptr_t to)
+/*
+ * Pages may have left again meanwhile (to who asks ahead of its threads): they come back. `all`: those of
+ * zeroes, too.
+ */
+static void copy_run(uintptr_t at, size_t pages, uintptr_t to, bool all)
 {
     for (; pages; pages--, at += DQ_PAGE_SIZE, to += DQ_PAGE_SIZE) {
-        if (!buffer_is_zero((const void *)at, DQ_PAGE_SIZE)) {
+        if (all || !buffer_is_zero((const void *)at, DQ_PAGE_SIZE)) {
             memcpy((void *)to, (const void *)at, DQ_PAGE_SIZE);
         }
     }
@@ -345,6 +349,7 @@ static void copy_run(uintptr_t at, size_t pages, uintptr_t to)
 static bool copy_pages(abi_ulong from, abi_ulong to, abi_ulong len)
 {
     uintptr_t distance = (uintptr_t)g2h_untagged(to) - (uintptr_t)g2h_untagged(from);
+    bool files = dq_source_within(from, len);
     GArray *runs;
     int err;
 
@@ -356,7 +361,7 @@ static bool copy_pages(abi_ulong from, abi_ulong to, abi_ulong len)
     for (guint i = 0; err == 0 && i < runs->len; i++) {
         const struct touched *t = &g_array_index(runs, struct touched, i);
 
-        copy_run(t->at, t->pages, t->at + distance);
+        copy_run(t->at, t->pages, t->at + distance, files);
     }
     g_array_free(runs, TRUE);
     errno = -err;
@@ -370,12 +375,23 @@ static bool leave_empty(abi_ulong start, abi_ulong len)
     return true;
 }
 
+/* Where the range goes, it has the same source. */
+static void share_source(abi_ulong start, abi_ulong len, const void *source, void *distance)
+{
+    if (source) {
+        dq_source_reset(start + *(abi_ulong *)distance, len, source);
+    }
+}
+
 static bool move_private(abi_ulong from, abi_ulong len, abi_ulong to, int flags, bool keep)
 {
+    abi_ulong distance = to - from;
     int err;
 
     dq_map_exclude(from, len);
     dq_map_exclude(to, len);
+    /* before anything is copied there: who touches a page of zeroes is granted its neighbours, too */
+    dq_source_each(from, len, share_source, &distance);
     if (copy_pages(from, to, len) &&
         dq_map_allow(to, len, dq_map_guest_prot(flags), new_flags(flags))) {
         dq_map_restore_host(from, len);

@@ -10,25 +10,31 @@
  */
 #include "internal.h"
 #include "user/guest-base.h"
-#include "qemu/cutils.h"
 #include "qemu/interval-tree.h"
 #include "exec/exec-all.h"
 #include "user/page-protection.h"
 #include "dqemu/runtime.h"
+#include "dqemu/uffd.h"
+#include "map.h"
 #include "source.h"
 
 /* How much is read at once. */
 #define BATCH_PAGES 64
 #define BATCH (BATCH_PAGES * DQ_PAGE_SIZE)
 
-/* A hole that is smaller is read; so are all after this many extents: each costs a mapping. */
-#define LEAST_HOLE (64 * DQ_PAGE_SIZE)
-#define MOST_EXTENTS 256
+/* So much of a new mapping is read ahead by the kernel: the pager's loop need not wait for the disk. */
+#define READ_AHEAD (UINT64_C(2) << 20)
+
+/* In a child: after each so many pieces of files, the least piece that is mapped and not copied doubles. */
+#define MANY_TWINS 1024
+
+#ifndef MREMAP_DONTUNMAP /* Linux 5.7 */
+#define MREMAP_DONTUNMAP 4
+#endif
 
 struct source {
     IntervalTreeNode node; /* guest addresses */
     char *host;
-    bool hole; /* of the file: nothing is read from there */
 };
 
 static IntervalTreeRoot sources;
@@ -59,69 +65,7 @@ void dq_source_prepare(void)
     memory();
 }
 
-void dq_source_in_child(void)
-{
-    if (dq_source_any()) {
-        memory();
-    }
-}
-
-static bool read_page(void *page, const void *from)
-{
-    return pread(memory(), page, DQ_PAGE_SIZE, (uintptr_t)from) == (ssize_t)DQ_PAGE_SIZE;
-}
-
 /* ---------------------------------------------------------------- the file */
-
-int dq_source_reopen(int fd, abi_ulong len)
-{
-    g_autofree char *name = g_strdup_printf("/proc/self/fd/%d", fd);
-    struct stat st;
-
-    if (len < LEAST_HOLE || fstat(fd, &st) || !S_ISREG(st.st_mode) ||
-        st.st_blocks * 512 >= st.st_size) {
-        return -1;
-    }
-    return open(name, O_RDONLY | O_CLOEXEC);
-}
-
-static void append_extent(GArray *extents, abi_ulong start, abi_ulong end)
-{
-    struct dq_extent e = {start, end - start};
-
-    g_array_append_val(extents, e);
-}
-
-GArray *dq_source_extents(int fd, off_t offset, abi_ulong len)
-{
-    GArray *extents = g_array_new(false, false, sizeof(struct dq_extent));
-    abi_ulong start = 0, end = 0;
-
-    while (fd >= 0 && extents->len < MOST_EXTENTS) {
-        off_t data = lseek(fd, offset + end, SEEK_DATA), hole;
-        abi_ulong from;
-
-        if (data < 0 && errno != ENXIO) {
-            break;
-        }
-        /* no data up to the end of the file: the last page */
-        from = data < 0 ? len - DQ_PAGE_SIZE : ROUND_DOWN(data - offset, DQ_PAGE_SIZE);
-        from = MIN(from, len - DQ_PAGE_SIZE);
-        if (from >= end + LEAST_HOLE) {
-            if (end > start) {
-                append_extent(extents, start, end);
-            }
-            start = from;
-        }
-        hole = data < 0 ? -1 : lseek(fd, data, SEEK_HOLE);
-        if (hole < 0 || hole - offset >= len - DQ_PAGE_SIZE) {
-            break;
-        }
-        end = ROUND_UP(hole - offset, DQ_PAGE_SIZE);
-    }
-    append_extent(extents, start, len);
-    return extents;
-}
 
 abi_ulong dq_source_in_file(const void *mapping, abi_ulong len)
 {
@@ -150,14 +94,13 @@ static struct source *first_in(abi_ulong start, abi_ulong last)
     return n ? container_of(n, struct source, node) : NULL;
 }
 
-static void insert(abi_ulong start, abi_ulong last, char *host, bool hole)
+static void insert(abi_ulong start, abi_ulong last, char *host)
 {
     struct source *s = g_new0(struct source, 1);
 
     s->node.start = start;
     s->node.last = last;
     s->host = host;
-    s->hole = hole;
     interval_tree_insert(&s->node, &sources);
 }
 
@@ -176,8 +119,8 @@ static void split(abi_ulong at)
         struct source whole = *s;
 
         take_out(s);
-        insert(whole.node.start, at - 1, whole.host, whole.hole);
-        insert(at, whole.node.last, whole.host + (at - whole.node.start), whole.hole);
+        insert(whole.node.start, at - 1, whole.host);
+        insert(at, whole.node.last, whole.host + (at - whole.node.start));
     }
 }
 
@@ -191,21 +134,10 @@ bool dq_source_within(abi_ulong start, abi_ulong len)
     return first_in(start, start + len - 1);
 }
 
-void dq_source_add(abi_ulong start, abi_ulong len, void *mapping, const GArray *extents)
+void dq_source_add(abi_ulong start, abi_ulong len, void *mapping)
 {
-    abi_ulong done = 0;
-
-    for (guint i = 0; i < extents->len; i++) {
-        const struct dq_extent *e = &g_array_index(extents, struct dq_extent, i);
-
-        if (e->start > done) {
-            insert(start + done, start + e->start - 1, (char *)mapping + done, true);
-        }
-        insert(start + e->start, start + e->start + e->length - 1, (char *)mapping + e->start,
-               false);
-        done = e->start + e->length;
-    }
-    g_assert(done == len);
+    madvise(mapping, MIN(len, READ_AHEAD), MADV_WILLNEED);
+    insert(start, start + len - 1, mapping);
 }
 
 void dq_source_forget(abi_ulong start, abi_ulong len)
@@ -236,7 +168,7 @@ void dq_source_move(abi_ulong start, abi_ulong len, abi_ulong to)
         struct source old = *s;
 
         take_out(s);
-        insert(old.node.start - start + to, old.node.last - start + to, old.host, old.hole);
+        insert(old.node.start - start + to, old.node.last - start + to, old.host);
     }
 }
 
@@ -250,7 +182,8 @@ void *dq_source_grow(abi_ulong end, abi_ulong more)
         return NULL;
     }
     length = end - s->node.start;
-    host = mremap(s->host, length, length + more, MREMAP_MAYMOVE);
+    host = dq_pager_grow_file(s->node.start >> DQ_PAGE_BITS, length >> DQ_PAGE_BITS, s->host,
+                              more >> DQ_PAGE_BITS);
     if (host == MAP_FAILED) {
         return MAP_FAILED;
     }
@@ -258,8 +191,18 @@ void *dq_source_grow(abi_ulong end, abi_ulong more)
     return host + length;
 }
 
+void dq_source_reset(abi_ulong start, abi_ulong len, const void *source)
+{
+    if (source) {
+        dq_pager_reset_file(start >> DQ_PAGE_BITS, len >> DQ_PAGE_BITS, source);
+    } else {
+        dq_pager_reset(start >> DQ_PAGE_BITS, len >> DQ_PAGE_BITS);
+    }
+}
+
 void dq_source_each(abi_ulong start, abi_ulong len,
-                    void (*fn)(abi_ulong start, abi_ulong len, const void *source))
+                    void (*fn)(abi_ulong start, abi_ulong len, const void *source, void *arg),
+                    void *arg)
 {
     uint64_t end = (uint64_t)start + len; /* the end may be that of all addresses */
 
@@ -269,12 +212,12 @@ void dq_source_each(abi_ulong start, abi_ulong len,
         uint64_t to = end;
 
         if (s && s->node.start <= start) {
-            from = s->hole ? NULL : s->host + (start - s->node.start);
+            from = s->host + (start - s->node.start);
             to = MIN(end, (uint64_t)s->node.last + 1);
         } else if (s) {
             to = s->node.start;
         }
-        fn(start, to - start, from);
+        fn(start, to - start, from, arg);
         if (to == end) {
             break;
         }
@@ -299,33 +242,16 @@ void dq_source_each_file(abi_ulong start, abi_ulong len,
 
 /* ---------------------------------------------------------------- the content */
 
-/* What cannot be read reads as zeroes. */
-static void read_batch(char *batch, const char *from, abi_ulong len)
+void dq_source_read(void *to, const void *from, abi_ulong len)
 {
     for (abi_ulong done = 0; done < len;) {
-        ssize_t n = pread(memory(), batch + done, len - done, (uintptr_t)from + done);
+        ssize_t n = pread(memory(), (char *)to + done, len - done, (uintptr_t)from + done);
 
         if (n <= 0) { /* this page is beyond the end of the file, or elsewhere */
             n = DQ_PAGE_SIZE - done % DQ_PAGE_SIZE;
-            memset(batch + done, 0, n);
+            memset((char *)to + done, 0, n);
         }
         done += n;
-    }
-}
-
-void dq_source_copy(void *to, const void *from, abi_ulong len)
-{
-    g_autofree char *batch = g_malloc(BATCH);
-
-    for (abi_ulong done = 0; done < len; done += BATCH) {
-        abi_ulong n = MIN(BATCH, len - done);
-
-        read_batch(batch, (const char *)from + done, n);
-        for (abi_ulong at = 0; at < n; at += DQ_PAGE_SIZE) {
-            if (!buffer_is_zero(batch + at, DQ_PAGE_SIZE)) {
-                memcpy((char *)to + done + at, batch + at, DQ_PAGE_SIZE);
-            }
-        }
     }
 }
 
@@ -356,38 +282,140 @@ bool dq_source_access(abi_ulong addr, void *data, size_t len, bool write)
     return false;
 }
 
-/* Write a whole page, whatever the guest may do there. */
-static void write_page(abi_ulong addr, char *page)
+/* ---------------------------------------------------------------- in the child of a fork */
+
+/*
+ * A mapping can be mapped a second time if it moves and the kernel leaves an empty one where it was
+ * (Linux 5.13 for files): both then show the file.
+ */
+static bool can_twin(void *mapping)
 {
-    if (dq_source_access(addr, page, DQ_PAGE_SIZE, true)) {
-        return;
+    static int can = -1;
+    void *twin;
+
+    if (can < 0) {
+        twin = mremap(mapping, DQ_PAGE_SIZE, DQ_PAGE_SIZE, MREMAP_MAYMOVE | MREMAP_DONTUNMAP, NULL);
+        can = twin != MAP_FAILED;
+        if (can) {
+            munmap(twin, DQ_PAGE_SIZE);
+        }
     }
-    dq_control_error(125,
-                     "cannot write to guest memory: %s; this is a fault of dqemu or of the "
-                     "kernel",
-                     strerror(errno));
-    _exit(125);
+    return can;
 }
 
-void dq_source_restore(abi_ulong start, abi_ulong len, const void *source)
+/* Whatever the guest may do there. */
+static void write_batch(abi_ulong addr, const char *batch, abi_ulong len)
+{
+    ssize_t n = pwrite(memory(), batch, len, (uintptr_t)g2h_untagged(addr));
+
+    if (n != (ssize_t)len) {
+        dq_control_error(125,
+                         "cannot write to guest memory: %s; give this machine more memory, and "
+                         "boot it with proc_mem.force_override=always",
+                         strerror(n < 0 ? errno : ENOMEM));
+        _exit(125);
+    }
+}
+
+static void copy(abi_ulong start, abi_ulong len, const char *from)
 {
     g_autofree char *batch = g_malloc(BATCH);
-    char now[DQ_PAGE_SIZE];
 
     for (abi_ulong done = 0; done < len; done += BATCH) {
         abi_ulong n = MIN(BATCH, len - done);
 
-        read_batch(batch, (const char *)source + done, n);
-        dq_pager_want((start + done) >> DQ_PAGE_BITS, n >> DQ_PAGE_BITS, false);
-        for (abi_ulong at = 0; at < n; at += DQ_PAGE_SIZE) {
-            abi_ulong addr = start + done + at;
-
-            if (!read_page(now, g2h_untagged(addr)) || memcmp(now, batch + at, DQ_PAGE_SIZE)) {
-                write_page(addr, batch + at);
-            }
-        }
+        dq_source_read(batch, from + done, n);
+        write_batch(start + done, batch, n);
     }
+}
+
+/* Each costs areas: where they get many, only long ranges have one. */
+static bool may_twin(abi_ulong len)
+{
+    static unsigned twins;
+
+    if (len >> DQ_PAGE_BITS < UINT64_C(1) << twins / MANY_TWINS) {
+        return false;
+    }
+    twins++;
+    return true;
+}
+
+/*
+ * The range, not protected yet as it should be, has the content of its source. What the kernel has no area
+ * left for is copied.
+ */
+static void show(abi_ulong start, abi_ulong len, char *from)
+{
+    void *host = g2h_untagged(start);
+
+    if (!can_twin(from) || !may_twin(len) ||
+        mremap(from, len, len, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, host) != host) {
+        copy(start, len, from);
+    }
+}
+
+void dq_source_restore(abi_ulong start, abi_ulong len, const void *source)
+{
+    show(start, len, (char *)source);
+    dq_map_restore_host(start, len);
     mmap_lock();
     tb_invalidate_phys_range(start, start + len - 1);
     mmap_unlock();
+}
+
+/* Stretches (struct stretch) that nobody had touched before the fork. */
+static GArray *untouched;
+
+struct stretch {
+    uint64_t start, length;
+};
+
+/* The end may be that of all addresses. */
+static void note_untouched(uint64_t start, uint64_t end)
+{
+    struct stretch found = {start, end - start};
+
+    if (end > start) {
+        g_array_append_val(untouched, found);
+    }
+}
+
+/* *known: up to where a source is known. */
+static void skip_touched(void *known, uintptr_t at, size_t pages)
+{
+    uint64_t *done = known, start = h2g_nocheck((void *)at);
+
+    note_untouched(*done, start);
+    *done = start + (pages << DQ_PAGE_BITS);
+}
+
+void dq_source_before_fork(void)
+{
+    untouched = g_array_new(false, false, sizeof(struct stretch));
+    for (IntervalTreeNode *n = interval_tree_iter_first(&sources, 0, UINT64_MAX); n;
+         n = interval_tree_iter_next(n, 0, UINT64_MAX)) {
+        uint64_t done = n->start;
+        int err = dq_uffd_present((uintptr_t)g2h_untagged(n->start), n->last - n->start + 1,
+                                  skip_touched, &done);
+
+        if (err) {
+            dq_control_error(125, "cannot find out which pages are in use: %s", strerror(-err));
+            _exit(125);
+        }
+        note_untouched(done, n->last + 1);
+    }
+}
+
+void dq_source_after_fork(bool child)
+{
+    for (guint i = 0; child && i < untouched->len; i++) {
+        const struct stretch *u = &g_array_index(untouched, struct stretch, i);
+        struct source *s = first_in(u->start, u->start);
+
+        show(u->start, u->length, s->host + (u->start - s->node.start));
+        dq_map_restore_host(u->start, u->length);
+    }
+    g_array_free(untouched, true);
+    untouched = NULL;
 }

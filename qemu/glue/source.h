@@ -1,12 +1,11 @@
 /*
  * Where the pages of private file mappings come from.
  *
- * Under the pager a private mapping of a file is anonymous memory with the file's content.
- * The kernel's own mapping of the same lives on elsewhere in the master's address space,
- * never written to: the source, from which the content comes, also again after MADV_DONTNEED.
- * It needs no descriptor, and follows what the guest does to the range. Holes of sparse files
- * are no source: their pages are zero like any untouched memory. Their part of the kernel's mapping
- * tells only whose they are.
+ * Under the pager a private mapping of a file is anonymous memory, whose pages get the file's
+ * content when somebody touches them. The kernel's own mapping of the same lives on elsewhere in the
+ * master's address space, never written to: the source, from which the content comes, also again after
+ * MADV_DONTNEED. It needs no descriptor, and follows what the guest does to the range. The pager is told
+ * where it is by dq_pager_reset_file().
  *
  * Master only, by the holder of the turn (in a forked child: of mmap_lock). Addresses and
  * lengths are whole pages.
@@ -16,38 +15,22 @@
 #ifndef DQEMU_SOURCE_H
 #define DQEMU_SOURCE_H
 
-/* A part of a file mapping that may hold something else than zeroes. */
-struct dq_extent {
-    abi_ulong start, length; /* from the beginning of the mapping */
-};
-
 /* Before the guest runs, by the master: opens what it needs of this process. */
 void dq_source_prepare(void);
 
-/* In a forked child, before it runs: the same for its own memory, if it is needed. */
-void dq_source_in_child(void);
-
 /*
- * The extents of the first `len` bytes of a mapping of fd from offset on; the position of fd
- * changes. One extent for all if fd is -1 or its file cannot tell. The last page is always in
- * one. To be freed by the caller.
+ * Around a fork while memory is gathered, in parent and child. In the child, which may have no rights any
+ * more to look at itself, pages that nobody had touched have the content of their sources then, by
+ * mappings of the files. Costs by the stretches of such pages, not by their number.
  */
-GArray *dq_source_extents(int fd, off_t offset, abi_ulong len);
-
-/*
- * The file that is open as fd, with a position of its own, if it is worth asking for its
- * extents; else -1. To be closed by the caller.
- */
-int dq_source_reopen(int fd, abi_ulong len);
+void dq_source_before_fork(void);
+void dq_source_after_fork(bool child);
 
 /* How much of a file mapping does not lie beyond the end of the file, in bytes. */
 abi_ulong dq_source_in_file(const void *mapping, abi_ulong len);
 
-/*
- * `mapping` (the kernel's, readable, of `len` bytes) becomes the source of [start, start +
- * len), as far as extents go.
- */
-void dq_source_add(abi_ulong start, abi_ulong len, void *mapping, const GArray *extents);
+/* `mapping` (the kernel's, readable, of `len` bytes) becomes the source of [start, start + len). */
+void dq_source_add(abi_ulong start, abi_ulong len, void *mapping);
 
 bool dq_source_any(void);
 bool dq_source_within(abi_ulong start, abi_ulong len); /* has some of the range a source? */
@@ -61,24 +44,28 @@ void dq_source_move(abi_ulong start, abi_ulong len, abi_ulong to);
  */
 void *dq_source_grow(abi_ulong end, abi_ulong more);
 
+/*
+ * The pages of the range are untouched on all nodes, and begin with what the source has there (with
+ * zeroes if it is NULL). Engaged only. Blocks.
+ */
+void dq_source_reset(abi_ulong start, abi_ulong len, const void *source);
+
 /* Call fn for each stretch of the range that has a source, or has none (NULL). */
 void dq_source_each(abi_ulong start, abi_ulong len,
-                    void (*fn)(abi_ulong start, abi_ulong len, const void *source));
+                    void (*fn)(abi_ulong start, abi_ulong len, const void *source, void *arg),
+                    void *arg);
 
-/* Likewise for each stretch that is of a file, holes too: where the kernel's mapping of it is. */
+/* Likewise for each stretch that has a source. */
 void dq_source_each_file(abi_ulong start, abi_ulong len,
                          void (*fn)(void *arg, abi_ulong start, abi_ulong len, const void *mapping),
                          void *arg);
 
-/*
- * Copy all that is not zero, from anywhere in this process to host memory. Pages of zeroes
- * stay untouched, and so do those that cannot be read.
- */
-void dq_source_copy(void *to, const void *from, abi_ulong len);
+/* Copy from anywhere in this process. What cannot be read counts as zeroes. */
+void dq_source_read(void *to, const void *from, abi_ulong len);
 
 /*
- * The range has the content of its source again; zeroes where the file has become shorter.
- * Whoever reads it meanwhile sees what was there before or what is there then. Blocks.
+ * In a forked child: the range has the content of its source again. Whoever reads it meanwhile sees what
+ * was there before or what is there then.
  */
 void dq_source_restore(abi_ulong start, abi_ulong len, const void *source);
 

@@ -1,6 +1,6 @@
 /*
- * Servers give up their rights, and others use up all descriptors, before they start their threads:
- * the threads come all the same.
+ * Servers give up their rights, and others use up all descriptors, before they start their threads, and
+ * then processes: threads and processes come all the same.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -18,6 +18,19 @@ static void *count(void *arg)
     return arg;
 }
 
+static void serve(void)
+{
+    pid_t child = fork();
+    int status;
+
+    CHECK(child >= 0);
+    if (child == 0) {
+        _exit(atomic_load(&ran));
+    }
+    CHECK(waitpid(child, &status, 0) == child);
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == THREADS);
+}
+
 int main(void)
 {
     struct rlimit few = {.rlim_cur = 64, .rlim_max = 64};
@@ -31,6 +44,7 @@ int main(void)
     CHECK(errno == EMFILE && close(63) == 0); /* one is left, for the C library's own needs */
     guest_run(THREADS, count);
     CHECK(atomic_load(&ran) == THREADS);
+    serve();
     printf("rights_dropped: %d threads\n", THREADS);
     return 0;
 }
