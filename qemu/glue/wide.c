@@ -22,10 +22,6 @@
 
 /* Arguments of mmap() in memory, where that is the way to them, are not looked at. */
 #if TARGET_LONG_BITS == 64 && !defined(TARGET_S390X)
-#define CAN_BE_WIDE true
-#else
-#define CAN_BE_WIDE false
-#endif
 
 #define WIDE_BYTES (DQ_WIDE_END - DQ_WIDE_START)
 
@@ -46,7 +42,7 @@ bool dq_wide_reserve(void)
 {
     void *place = (void *)(uintptr_t)DQ_WIDE_START;
 
-    if (CAN_BE_WIDE && limit_allows()) {
+    if (limit_allows()) {
         void *p = mmap(place, WIDE_BYTES, PROT_NONE,
                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
 
@@ -255,3 +251,41 @@ bool dq_wide_call(int num, const abi_long arg[8], abi_long *ret)
     return is_wide &&
            (refuses(d.deed, d.start, d.len, ret) || refuses(d.other, d.to, d.to_len, ret));
 }
+
+#else
+
+bool dq_wide_reserve(void)
+{
+    return false;
+}
+
+void dq_wide_agree(bool all) {}
+
+void dq_wide_open_slave(void) {}
+
+uint64_t dq_wide_limit(void)
+{
+    return DQ_GUEST_SPACE;
+}
+
+uint64_t dq_wide_bytes(void)
+{
+    return 0;
+}
+
+bool dq_wide_is_between(uint64_t addr)
+{
+    return false;
+}
+
+void dq_wide_end_low(abi_ulong start)
+{
+    reserved_va = start - 1;
+}
+
+bool dq_wide_call(int num, const abi_long arg[8], abi_long *ret)
+{
+    return false;
+}
+
+#endif
