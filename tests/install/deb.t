@@ -71,13 +71,21 @@ root=$SCRATCH/root
 mkdir "$root"
 tar -x -p --numeric-owner -f "$(<"$SCRATCH/archive")" -C "$root"
 cp "$deb" "$root/root/dqemu.deb"
-cp "$GUESTS/big_sum" "$GUESTS/mutex" "$root/root/"
+cp "$GUESTS/big_sum" "$GUESTS/mutex" "$root/srv/"
 
-# COMMAND there, with /proc and /dev, without the network, and with nothing left running.
+# COMMAND there, with /proc and /dev, without the network, and with nothing left running. The userfaultfd
+# is root's alone there, as on a machine where nobody has changed that.
+device=
+if [ -e /dev/userfaultfd ]; then
+    device=$SCRATCH/userfaultfd
+    mknod -m 600 "$device" c $((16#$(stat -c %t /dev/userfaultfd))) \
+        $((16#$(stat -c %T /dev/userfaultfd)))
+fi
 inside() { # COMMAND...
     # shellcheck disable=SC2016 # for the shell that is started
-    timeout -k 5 "$(scaled 60)" unshare -mpnf --kill-child bash -c '
+    DEVICE=$device timeout -k 5 "$(scaled 60)" unshare -mpnf --kill-child bash -c '
         mount --make-rprivate / && mount -t proc proc "$0/proc" && mount --bind /dev "$0/dev" &&
+        { [ -z "$DEVICE" ] || mount --bind "$DEVICE" "$0/dev/userfaultfd"; } &&
         ip link set lo up &&
         exec chroot "$0" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C \
             DEBIAN_FRONTEND=noninteractive "$@"' "$root" "$@" </dev/null
@@ -97,18 +105,28 @@ judge "apt installs it, with what it depends on" \
 everything >"$SCRATCH/installed"
 judge "its files can be seen" grep -q '^\./usr/bin/dqemu-launch f ' "$SCRATCH/installed"
 judge "what is installed is what the package says" inside dpkg --verify dqemu
+
+runs() { # NAME GUEST NODES COMMAND...: COMMAND runs the launcher there
+    local name="$2 on $(plural "$3" node)$1" want got status
+    want=$("${ORACLE[@]}" "$GUESTS/$2")
+    got=$(inside "${@:4}" -n "$3" /srv/"$2" 2>"$SCRATCH/err")
+    status=$?
+    if [ $status = 0 ] && [ "$got" = "$want" ] && [ ! -s "$SCRATCH/err" ]; then
+        pass "$name"
+    else
+        { echo "status $status, stdout '$got'"; cat "$SCRATCH/err"; } >"$SCRATCH/diagnosis"
+        fail "$name" <"$SCRATCH/diagnosis"
+    fi
+}
+
+# An ordinary user, to whom nothing was given.
+user=(setpriv --reuid nobody --regid nogroup --clear-groups --no-new-privs --bounding-set=-all
+    env HOME=/nonexistent USER=nobody)
+
 for nodes in 1 2 3; do
     for guest in big_sum mutex; do
-        name="$guest on $(plural $nodes node)"
-        want=$("${ORACLE[@]}" "$GUESTS/$guest")
-        got=$(inside dqemu-launch -n $nodes /root/$guest 2>"$SCRATCH/err")
-        status=$?
-        if [ $status = 0 ] && [ "$got" = "$want" ] && [ ! -s "$SCRATCH/err" ]; then
-            pass "$name"
-        else
-            { echo "status $status, stdout '$got'"; cat "$SCRATCH/err"; } >"$SCRATCH/diagnosis"
-            fail "$name" <"$SCRATCH/diagnosis"
-        fi
+        runs "" $guest $nodes dqemu-launch
+        runs ", as an ordinary user" $guest $nodes "${user[@]}" dqemu-launch
     done
 done
 for page in dqemu-launch.1 dqemu.7 hostfile.5; do

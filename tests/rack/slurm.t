@@ -37,6 +37,36 @@ allocated() { # MAP ARGUMENT... of salloc
     nothing_left
 }
 
+# Somebody to whom no administrator has given anything: the project's folder is at a place that he may
+# reach, and he has a folder of his own.
+user=65534 place=/mnt
+give_user() {
+    local k
+    for k in 1 2 3 4; do
+        rack_must $k mount --bind "$TOP" $place
+        rack_must $k install -d -o $user -g $user /tmp/user
+        [ ! -e /dev/userfaultfd ] || rack_must $k bash -ec '
+            mknod -m 600 /run/rack/userfaultfd c $((16#$(stat -c %t /dev/userfaultfd))) \
+                $((16#$(stat -c %T /dev/userfaultfd)))
+            mount --bind /run/rack/userfaultfd /dev/userfaultfd'
+    done
+}
+
+of_a_user() {
+    rm -f out err
+    rack_try 60 1 setpriv --reuid $user --regid $user --clear-groups \
+        env -C /tmp/user HOME=/tmp/user USER=nobody LOGNAME=nobody PATH=$place/build:/usr/bin:/bin \
+        salloc -Q -N 3 dqemu-launch -v --display-map --stats=stats $place/build/guests/big_sum \
+        </dev/null >out 2>err
+    status=$?
+    [ "$status" = 0 ] && [ "$(<out)" = "$sum" ] || fails "the run has failed" || return
+    is "the map" "$(map_of err)" "h1=1 h2=2 h3=3" || { story; return 1; }
+    grep -q 'page faults of threads alone are served' err || fails "there was more than nothing" || return
+    rack_on 1 jq -e '[.nodes[] | select(.node > 0) | .threads] | min > 0' /tmp/user/stats >/dev/null ||
+        fails "threads have stayed at home" || return
+    nothing_left
+}
+
 no_ssh() {
     local k
     for k in 1 2 3 4; do
@@ -136,6 +166,8 @@ holds "salloc: the hosts of the allocation, one node each" allocated "h1=1 h2=2 
 holds "as many nodes as tasks were asked for" allocated "h1=1 h1=1 h2=2 h2=2" -N 2 --ntasks-per-node=2
 holds "a launcher outside the allocation comes on top" allocated "h1=1 h3=3 h4=4" -N 2 -w h3,h4
 holds "the example of a batch script" example
+give_user
+holds "a job of an ordinary user, to whom nothing was given" of_a_user
 holds "a job whose node is killed says so and ends" node_dies
 holds "a job that is cancelled leaves nothing" cancelled
 holds "all without ssh" no_ssh
