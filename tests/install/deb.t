@@ -107,7 +107,8 @@ judge "its files can be seen" grep -q '^\./usr/bin/dqemu-launch f ' "$SCRATCH/in
 judge "what is installed is what the package says" inside dpkg --verify dqemu
 
 runs() { # NAME GUEST NODES COMMAND...: COMMAND runs the launcher there
-    local name="$2 on $(plural "$3" node)$1" want got status
+    local name want got status
+    name="$2 on $(plural "$3" node)$1"
     want=$("${ORACLE[@]}" "$GUESTS/$2")
     got=$(inside "${@:4}" -n "$3" /srv/"$2" 2>"$SCRATCH/err")
     status=$?

@@ -20,7 +20,7 @@ mutants=(
     "dir|a reset does not wait for the last holder|s/if (remove_holder(d, m->page, from)) {/remove_holder(d, m->page, from); {/"
     "dir|only one waiter is served|/^static void finish/,/^}/s/while ((w/if ((w/"
     "dir|an owner stays the only holder when a copy is given out|/^static void make_shared/,/^}/s/b->exclusive &= .*/b->touched += 0;/;/^static void make_shared/,/^}/s/set_add(/(void)(/"
-    "dir|a page on its way counts as arrived|s/ \&\& !(b \&\& b->requester == l->node)//"
+    "dir|a page on its way counts as arrived|s/!(b \&\& b->requester == l->node)/true/"
     "dir|a page that moves still belongs to its old owner|/^static bool start_move/,/^}/s/make_exclusive(d, page, r);//"
     "dir|a page is not busy while it moves|/^static bool start_move/,/^}/s/return true/return false/"
     "dir|a run goes on in a file's pages|s/MIN(MIN(window + run, chunk + DQ_CHUNK_PAGES), high)/MIN(window + run, chunk + DQ_CHUNK_PAGES)/"
