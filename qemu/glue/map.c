@@ -442,17 +442,83 @@ static bool grows_down(int flags)
     return flags & MAP_GROWSDOWN && flags & MAP_ANONYMOUS && (flags & MAP_TYPE) == MAP_PRIVATE;
 }
 
-/* The kernel's mapping goes where it belongs, or away. */
+static int anonymous_flags(int flags, int page_flags)
+{
+    page_flags |= PAGE_RESET | PAGE_PASSTHROUGH | PAGE_ANON;
+    if (grows_down(flags)) {
+        page_flags |= DQ_PAGE_GROWS;
+        dq_grows = true;
+    }
+    return page_flags;
+}
+
+/* Is all that is mapped in the range memory of all nodes? */
+static bool is_everybodys(abi_ulong start, abi_ulong len)
+{
+    abi_ulong last = start + len - 1, to = last;
+    bool is = true;
+
+    mmap_lock();
+    for (abi_ulong from = start; is; from = to + 1, to = last) {
+        int flags = page_stretch(from, &to);
+
+        is = !(flags & DQ_PAGE_FOREIGN) && !dq_arch_page_is_masters(flags);
+        if (to == last) {
+            break;
+        }
+    }
+    mmap_unlock();
+    return is;
+}
+
+static bool can_replace(abi_ulong start, abi_ulong len, int flags, int page_flags,
+                        const void *mapping)
+{
+    bool inside = flags & MAP_ANONYMOUS || dq_source_in_file(mapping, len) == len;
+
+    return (flags & MAP_TYPE) == MAP_PRIVATE && inside && !dq_arch_page_is_masters(page_flags) &&
+           is_everybodys(start, len);
+}
+
+/*
+ * Private memory comes in the place of such memory: the nodes hear of the protection, and then its pages are
+ * reset. That is a round trip less than if the range were forbidden in between. What other threads do
+ * there meanwhile, they have done before, or after; after the first step only as the new mapping allows.
+ */
+static abi_long replace(abi_ulong start, abi_ulong len, int prot, int flags, int page_flags,
+                        void *mapping)
+{
+    void *file = flags & MAP_ANONYMOUS ? NULL : mapping;
+
+    page_flags =
+        file ? page_flags | PAGE_RESET | PAGE_PASSTHROUGH : anonymous_flags(flags, page_flags);
+    if (!dq_map_allow(start, len, prot, page_flags)) {
+        return unmap_own(mapping, len);
+    }
+    if (wiped) {
+        madvise(g2h_untagged(start), len, MADV_KEEPONFORK);
+    }
+    dq_mlock_forget(start, len);
+    if (file) {
+        mprotect(file, len, PROT_READ);
+    } else {
+        munmap(mapping, len);
+    }
+    dq_source_reset(start, len, file);
+    dq_source_forget(start, len);
+    if (file) {
+        dq_source_add(start, len, file);
+    }
+    return start;
+}
+
+/* The kernel's mapping goes where it belongs, or away. Nothing is mapped there. */
 static abi_long place(abi_ulong start, abi_ulong len, int prot, int flags, int page_flags,
                       void *mapping)
 {
     if (flags & MAP_ANONYMOUS && (flags & MAP_TYPE) == MAP_PRIVATE) {
         munmap(mapping, len);
-        page_flags |= PAGE_RESET | PAGE_PASSTHROUGH | PAGE_ANON;
-        if (grows_down(flags)) {
-            page_flags |= DQ_PAGE_GROWS;
-            dq_grows = true;
-        }
+        page_flags = anonymous_flags(flags, page_flags);
         return dq_map_allow(start, len, prot, page_flags) ? (abi_long)start : -1;
     }
     if ((flags & MAP_TYPE) != MAP_PRIVATE) {
@@ -512,8 +578,13 @@ static abi_long map(abi_ulong start, abi_ulong len, int prot, int flags, int pag
         return unmap_own(mapping, len);
     }
     dq_map_exclude(start, len); /* an attempt may be under way to split what was there before */
-    if (!dq_map_is_empty(start, len) && !dq_map_forget(start, len)) {
-        return unmap_own(mapping, len);
+    if (!dq_map_is_empty(start, len)) {
+        if (can_replace(start, len, flags, page_flags, mapping)) {
+            return replace(start, len, prot, flags, page_flags, mapping);
+        }
+        if (!dq_map_forget(start, len)) {
+            return unmap_own(mapping, len);
+        }
     }
     return place(start, len, prot, flags, page_flags, mapping);
 }
