@@ -1,6 +1,6 @@
 /*
  * The witness, which collects its signals and answers questions about them; and its parent, a child of the
- * launcher's in a group of its own, which sees it stop.
+ * launcher's in a session of its own, which sees it stop.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -153,7 +153,11 @@ static _Noreturn void watch(void)
         testify();
     }
     close(way);
-    setpgid(0, 0);
+    /*
+     * Not a group of its own in this session: then the witness alone might keep the launcher's group from being
+     * orphaned, and the kernel hangs that up when it ends and somebody in the group is stopped.
+     */
+    setsid();
     while (witness > 0 && waitpid(witness, &status, WUNTRACED | WCONTINUED) == witness &&
            !WIFEXITED(status) && !WIFSIGNALED(status)) {
         signal_followers(WIFSTOPPED(status) ? SIGSTOP : SIGCONT);

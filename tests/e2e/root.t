@@ -75,7 +75,7 @@ for n in 1 3; do
     expect "PROGRAM by a link, on $on" 0 "$ids" '' -n $n --root=root -- /absolute/rooted look
     expect "the working directory, on $on" 0 "$listed" '' -n $n --root root --wdir /work -- ../bin/rooted names
     expect "programs, on $on" 0 "$started" '' -n $n --root root --wdir /work -- /bin/rooted start names
-    expect "a thread becomes another program, on $on" 0 "$ids" '' -n $n --root root -- /bin/rooted become "$TOP/Makefile"
+    expect "a thread becomes another program, on $on" 0 "$ids" '' -n $n --root root -- /bin/rooted become /usr/bin/env
     if [ "$(id -u)" = 0 ]; then
         mkdir -p inner/bin inner/proc inner/x
         cp root/bin/rooted inner/bin
@@ -125,7 +125,7 @@ if [ $status = 0 ] && [ "$(<out)" = "$started" ] && [ "$(grep -c '2 of 2 nodes a
 else
     { cat out err && echo "$none"; } | fail "$who: --cluster-children"
 fi
-run -n 2 --cluster-children -v --root root -- /bin/rooted become "$TOP/Makefile"
+run -n 2 --cluster-children -v --root root -- /bin/rooted become /usr/bin/env
 [ $status = 0 ] && [ "$(<out)" = "$ids" ] && [ "$(grep -c '2 of 2 nodes are ready' err)" = 2 ] && [ -z "$none" ] &&
     pass "$who: --cluster-children, a thread becomes another program" ||
     cat out err | fail "$who: --cluster-children, a thread becomes another program"

@@ -92,4 +92,18 @@ check "however quickly the one follows the other" test $? = 0
 kill -USR1 "$pid"
 join_background 5
 check "and so does the run then" test "$status $(<err)" = "7 "
+# The kernel hangs up a group that nobody else in its session looks after, if somebody in it is stopped when
+# it becomes so. That is not to be by the end of a run.
+cat >beside.sh <<'END'
+trap 'echo "hung up"' HUP
+sleep 60 &
+kill -STOP $!
+"$DQEMU_LAUNCH" -n 2 ./prog 0@run:exit=8
+echo "status $?"
+kill -KILL $!
+END
+# shellcheck disable=SC2031 # it is the name of all runs
+DQEMU_TEST_RUN=$mark setsid --wait bash beside.sh </dev/null >out 2>err
+check "a run ends beside a stopped process of its group" test "$(<out)" = "status 8"
+
 done_testing
