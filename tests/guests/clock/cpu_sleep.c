@@ -1,6 +1,8 @@
 /*
  * clock_nanosleep() by clocks of processor time: of the process, while only threads elsewhere work, and of
  * one of those; for a time and until one, from any thread. Signals end it, and the rest is told.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
  */
 /* dqemu: remote=2 timeout=60 */
 #include "guest.h"

@@ -1,6 +1,8 @@
 /*
  * The processor time of each thread as "stat" below /proc/self/task has it, wherever the thread runs and
  * whoever reads it: what the thread has used, and of threads that only wait, next to nothing.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
  */
 /* dqemu: remote=2 timeout=60 */
 #include "guest.h"

@@ -2,6 +2,8 @@
  * /proc/self/maps tells whose file memory is, with its place in it and its inode, before and after
  * threads run elsewhere, from each of them: for private mappings, sparse ones, what lies beyond the
  * end of the file, and what has been moved, protected or cut since.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
  */
 /* dqemu: remote=1 timeout=30 */
 #include <sys/stat.h>

@@ -1,6 +1,8 @@
 /*
  * /proc/self/mem: what other threads have written, from any thread, whatever the protection of the
  * page; what is written to it, others read. Memory that is not mapped is an error.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
  */
 /* dqemu: remote=2 timeout=30 */
 #include <sys/uio.h>

@@ -1,6 +1,8 @@
 /*
  * Resident memory, by statm, status and getrusage(), from any thread: more when threads have written to
  * it, wherever they run, and less when it was given back.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
  */
 /* dqemu: remote=2 timeout=30 */
 #include <sys/resource.h>

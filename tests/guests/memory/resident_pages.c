@@ -1,6 +1,8 @@
 /*
  * mincore() from any thread: of the pages of anonymous memory, those are there that some thread has written
  * to, and are until they are discarded; of mapped files, those that the kernel has in its cache.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
  */
 /* dqemu: remote=2 timeout=30 */
 #include "guest.h"

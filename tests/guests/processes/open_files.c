@@ -1,6 +1,8 @@
 /*
  * The limit of open files is all the program's: as many can be opened as it says, from any thread, and
  * every number below it can be had; a child and a limit that was raised do not change that.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
  */
 /* dqemu: remote=1 timeout=60 */
 #include <sys/resource.h>

@@ -1,6 +1,8 @@
 /*
  * A process whose parent has ended is adopted as it would be anywhere: not by the program's own parent.
  * It sees that by getppid(), and in its files below /proc; its first parent's parent sees no child.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
  */
 /* dqemu: remote=1 timeout=30 */
 #include "guest.h"

@@ -1,6 +1,8 @@
 /*
  * The process has the descriptors that the program has opened, and no others: by its list of them,
  * read in large pieces and small, by name, by number, and when all are closed that are listed.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
  */
 /* dqemu: remote=1 timeout=30 */
 #include <dirent.h>

@@ -1,6 +1,8 @@
 /*
  * A child stops its parent for a while: none of its threads goes on meanwhile, wherever it runs, and
  * all do afterwards.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
  */
 /* dqemu: remote=2 timeout=40 */
 #include "guest.h"

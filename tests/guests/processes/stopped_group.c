@@ -1,8 +1,10 @@
 /*
  * The program stops its whole process group, from any thread, and a child that has left the group lets it
- * go on after a while: none of its threads goes on meanwhile, wherever it runs, and all do afterwards.
+ * go on after a while: none of its threads goes on meanwhile, whatever its node, and all do afterwards.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
  */
-/* dqemu: remote=2 timeout=40 */
+/* dqemu: remote=2 timeout=40 machines=1 */
 #include "guest.h"
 
 enum { THREADS = 4, STOPPED_MS = 1500, LEAST_MS = 750 };

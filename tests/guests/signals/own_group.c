@@ -1,6 +1,8 @@
 /*
  * A signal that the program sends to its own process group, from any thread: its handler runs once,
  * its child gets it, and the program goes on. (All others of the group ignore these signals.)
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
  */
 /* dqemu: remote=2 timeout=30 */
 #include "guest.h"

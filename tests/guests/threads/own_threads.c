@@ -1,6 +1,8 @@
 /*
  * The process has the threads that the program has started, and one that the emulator always has: by the
  * list of them, read in large pieces and small, by number, and by what is said of their number.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
  */
 /* dqemu: remote=3 timeout=30 */
 #include <dirent.h>
