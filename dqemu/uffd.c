@@ -557,7 +557,7 @@ void dq_uffd_read_file(uintptr_t at, void *to)
 /* ---- which pages there are ---- */
 
 /* The kernel's own walk: fast over terabytes of nothing. */
-static int scan(int pagemap, uintptr_t start, uintptr_t end, bool own,
+static int scan(uintptr_t start, uintptr_t end, bool own,
                 void (*run)(void *arg, uintptr_t at, size_t pages), void *arg)
 {
     struct scan_region found[256];
@@ -574,7 +574,7 @@ static int scan(int pagemap, uintptr_t start, uintptr_t end, bool own,
     };
 
     while (a.start < end) {
-        int n = ioctl(pagemap, SCAN, &a);
+        int n = ioctl(uffd.pagemap, SCAN, &a);
 
         if (n < 0) {
             return -errno;
@@ -588,14 +588,14 @@ static int scan(int pagemap, uintptr_t start, uintptr_t end, bool own,
 }
 
 /* Page by page, for kernels without that walk. */
-static int read_pagemap(int pagemap, uintptr_t start, uintptr_t end, bool own,
+static int read_pagemap(uintptr_t start, uintptr_t end, bool own,
                         void (*run)(void *arg, uintptr_t at, size_t pages), void *arg)
 {
     uint64_t entries[4096];
 
     while (start < end) {
         size_t want = MIN((end - start) / DQ_PAGE_SIZE, G_N_ELEMENTS(entries));
-        ssize_t n = pread(pagemap, entries, want * sizeof(*entries),
+        ssize_t n = pread(uffd.pagemap, entries, want * sizeof(*entries),
                           (off_t)(start / DQ_PAGE_SIZE * sizeof(*entries)));
         size_t got = n > 0 ? (size_t)n / sizeof(*entries) : 0;
 
@@ -612,16 +612,22 @@ static int read_pagemap(int pagemap, uintptr_t start, uintptr_t end, bool own,
     return 0;
 }
 
-int dq_uffd_scan(int pagemap, uintptr_t start, size_t length, bool own,
-                 void (*run)(void *arg, uintptr_t at, size_t pages), void *arg)
+static int walk(uintptr_t start, size_t length, bool own,
+                void (*run)(void *arg, uintptr_t at, size_t pages), void *arg)
 {
-    int err = scan(pagemap, start, start + length, own, run, arg);
+    int err = scan(start, start + length, own, run, arg);
 
-    return err == -ENOTTY ? read_pagemap(pagemap, start, start + length, own, run, arg) : err;
+    return err == -ENOTTY ? read_pagemap(start, start + length, own, run, arg) : err;
 }
 
 int dq_uffd_present(uintptr_t start, size_t length,
                     void (*run)(void *arg, uintptr_t at, size_t pages), void *arg)
 {
-    return dq_uffd_scan(uffd.pagemap, start, length, false, run, arg);
+    return walk(start, length, false, run, arg);
+}
+
+int dq_uffd_written(uintptr_t start, size_t length,
+                    void (*run)(void *arg, uintptr_t at, size_t pages), void *arg)
+{
+    return walk(start, length, true, run, arg);
 }

@@ -91,11 +91,8 @@ void dq_uffd_read_file(uintptr_t at, void *to);
 /* Report, as runs, the pages of the range that have content (present or swapped out). */
 int dq_uffd_present(uintptr_t start, size_t length,
                     void (*run)(void *arg, uintptr_t at, size_t pages), void *arg);
-/*
- * The same by a descriptor of /proc/self/pagemap, which a forked child opens anew. `own`: without
- * pages that are (still) those of a file.
- */
-int dq_uffd_scan(int pagemap, uintptr_t start, size_t length, bool own,
-                 void (*run)(void *arg, uintptr_t at, size_t pages), void *arg);
+/* The same of private mappings, without pages that are (still) those of a file. */
+int dq_uffd_written(uintptr_t start, size_t length,
+                    void (*run)(void *arg, uintptr_t at, size_t pages), void *arg);
 
 #endif

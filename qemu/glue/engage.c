@@ -67,29 +67,21 @@ static void forget_path(void *range)
  * What the kernel tells of this process. Opened before the guest runs, which may change its user, its
  * root or its limits, and then might not be allowed to.
  */
-static int maps_fd = -1, pagemap_fd = -1;
-
-static int open_own(const char *path)
-{
-    int fd = dq_node_high_fd(open(path, O_RDONLY | O_CLOEXEC));
-
-    if (fd < 0) {
-        dq_control_error(125, "cannot open %s: %s; is /proc mounted?", path, strerror(errno));
-        exit(125);
-    }
-    return fd;
-}
+static int maps_fd = -1;
 
 void dq_engage_prepare(void)
 {
-    maps_fd = open_own("/proc/self/maps");
-    pagemap_fd = open_own("/proc/self/pagemap");
+    maps_fd = dq_node_high_fd(open("/proc/self/maps", O_RDONLY | O_CLOEXEC));
+    if (maps_fd < 0) {
+        dq_control_error(125, "cannot open /proc/self/maps: %s; is /proc mounted?",
+                         strerror(errno));
+        exit(125);
+    }
 }
 
 void dq_engage_in_child(void)
 {
     close(maps_fd);
-    close(pagemap_fd);
 }
 
 /* All of /proc/self/maps. */
@@ -187,7 +179,7 @@ static int make_anonymous(const struct host_range *r)
         return -errno;
     }
     dq_source_reset(r->start, r->length, source);
-    err = dq_uffd_scan(pagemap_fd, (uintptr_t)target, r->length, true, copy_own, &distance);
+    err = dq_uffd_written((uintptr_t)target, r->length, copy_own, &distance);
     if (err) {
         return err;
     }

@@ -144,6 +144,23 @@ void dq_map_each_kind(abi_ulong start, abi_ulong len,
     }
 }
 
+bool dq_map_every(abi_ulong start, abi_ulong len, bool (*holds)(void *arg, int page_flags),
+                  void *arg)
+{
+    abi_ulong last = start + len - 1, to = last;
+    bool every = true;
+
+    mmap_lock();
+    for (abi_ulong from = start; every; from = to + 1, to = last) {
+        every = holds(arg, page_stretch(from, &to));
+        if (to == last) {
+            break;
+        }
+    }
+    mmap_unlock();
+    return every;
+}
+
 /* ---------------------------------------------------------------- the host's areas */
 
 int dq_map_prot_of_flags(int page_flags)
@@ -452,23 +469,10 @@ static int anonymous_flags(int flags, int page_flags)
     return page_flags;
 }
 
-/* Is all that is mapped in the range memory of all nodes? */
-static bool is_everybodys(abi_ulong start, abi_ulong len)
+/* Memory of all nodes, or nothing. */
+static bool is_everybodys(void *arg, int page_flags)
 {
-    abi_ulong last = start + len - 1, to = last;
-    bool is = true;
-
-    mmap_lock();
-    for (abi_ulong from = start; is; from = to + 1, to = last) {
-        int flags = page_stretch(from, &to);
-
-        is = !(flags & DQ_PAGE_FOREIGN) && !dq_arch_page_is_masters(flags);
-        if (to == last) {
-            break;
-        }
-    }
-    mmap_unlock();
-    return is;
+    return !(page_flags & DQ_PAGE_FOREIGN) && !dq_arch_page_is_masters(page_flags);
 }
 
 static bool can_replace(abi_ulong start, abi_ulong len, int flags, int page_flags,
@@ -477,7 +481,7 @@ static bool can_replace(abi_ulong start, abi_ulong len, int flags, int page_flag
     bool inside = flags & MAP_ANONYMOUS || dq_source_in_file(mapping, len) == len;
 
     return (flags & MAP_TYPE) == MAP_PRIVATE && inside && !dq_arch_page_is_masters(page_flags) &&
-           is_everybodys(start, len);
+           dq_map_every(start, len, is_everybodys, NULL);
 }
 
 /*
@@ -691,26 +695,15 @@ static void dontneed_kind(abi_ulong start, abi_ulong len, bool foreign, void *ar
 }
 
 /* What is of a file, for the guest, is anonymous for the kernel, which would take it. */
-static bool is_anonymous(abi_ulong start, abi_ulong len)
+static bool is_anonymous(void *arg, int page_flags)
 {
-    abi_ulong last = start + len - 1, to = last;
-    bool is = true;
-
-    mmap_lock();
-    for (abi_ulong from = start; is; from = to + 1, to = last) {
-        is = page_stretch(from, &to) & PAGE_ANON;
-        if (to == last) {
-            break;
-        }
-    }
-    mmap_unlock();
-    return is;
+    return page_flags & PAGE_ANON;
 }
 
 /* What a child of a fork shall find: QEMU asks the kernel. True: it must not. */
 static bool advise_forks(abi_ulong start, abi_ulong len, abi_long *ret)
 {
-    if (dq_engaged && !is_anonymous(start, len)) {
+    if (dq_engaged && !dq_map_every(start, len, is_anonymous, NULL)) {
         *ret = -TARGET_EINVAL;
         return true;
     }

@@ -15,6 +15,10 @@
 /* Is nothing mapped there? (Others may split the tree's nodes for translated code.) */
 bool dq_map_is_empty(abi_ulong start, abi_ulong len);
 
+/* Does `holds` say so of the page flags of every stretch of the range? Takes mmap_lock; does not block. */
+bool dq_map_every(abi_ulong start, abi_ulong len, bool (*holds)(void *arg, int page_flags),
+                  void *arg);
+
 /*
  * Call fn for each stretch of the range that is foreign, or is not. mmap_lock may be held, and is
  * not taken around fn, which may change the range.

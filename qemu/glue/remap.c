@@ -42,25 +42,23 @@ static int area_flags(int page_flags)
     return page_flags & ~(PAGE_WRITE | PAGE_WRITE_INV | DQ_PAGE_FOREIGN);
 }
 
+static bool is_valid(void *arg, int page_flags)
+{
+    return page_flags & PAGE_VALID;
+}
+
+static bool is_alike(void *first, int page_flags)
+{
+    return area_flags(page_flags) == *(int *)first;
+}
+
 /* Is all of it mapped; if `alike`, in the same way? */
 static bool is_mapped(abi_ulong start, abi_ulong len, bool alike)
 {
-    abi_ulong last = start + len - 1, to = last;
-    bool is = true;
-    int first = 0;
+    int first = area_flags(page_get_flags(start));
 
-    mmap_lock();
-    for (abi_ulong from = start; is; from = to + 1, to = last) {
-        int flags = area_flags(page_stretch(from, &to));
-
-        first = from == start ? flags : first;
-        is = flags & PAGE_VALID && (!alike || flags == first);
-        if (to == last) {
-            break;
-        }
-    }
-    mmap_unlock();
-    return is;
+    return alike ? first & PAGE_VALID && dq_map_every(start, len, is_alike, &first)
+                 : dq_map_every(start, len, is_valid, NULL);
 }
 
 static bool overlap(abi_ulong a, abi_ulong a_len, abi_ulong b, abi_ulong b_len)

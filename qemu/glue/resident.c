@@ -20,13 +20,13 @@ struct pages {
     unsigned char *there;
 };
 
-static void add_file(void *arg, abi_ulong start, abi_ulong len, const void *mapping)
+static void add_file(abi_ulong start, abi_ulong len, const void *mapping, void *arg)
 {
     const struct pages *p = arg;
     size_t count = len >> DQ_PAGE_BITS;
-    g_autofree unsigned char *cached = g_malloc0(count);
+    g_autofree unsigned char *cached = mapping ? g_malloc0(count) : NULL;
 
-    if (mincore((void *)mapping, len, cached) == 0) {
+    if (cached && mincore((void *)mapping, len, cached) == 0) {
         for (size_t i = 0; i < count; i++) {
             p->there[((start - p->start) >> DQ_PAGE_BITS) + i] |= cached[i] & 1;
         }
@@ -48,7 +48,7 @@ static void look(abi_ulong start, size_t count, unsigned char *there)
             mincore(g2h_untagged(page), DQ_PAGE_SIZE, &there[i]);
         }
     }
-    dq_source_each_file(start, count << DQ_PAGE_BITS, add_file, &p);
+    dq_source_each(start, count << DQ_PAGE_BITS, add_file, &p);
 }
 
 /* With the turn. */

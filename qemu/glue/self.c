@@ -212,11 +212,11 @@ static void add_anonymous(struct parts *p, uint64_t end)
     }
 }
 
-static void add_file(void *arg, abi_ulong start, abi_ulong len, const void *mapping)
+static void add_file(abi_ulong start, abi_ulong len, const void *mapping, void *arg)
 {
     struct parts *p = arg;
     uint64_t first = (uintptr_t)g2h_untagged(start), from = (uintptr_t)mapping;
-    const MapInfo *file = find_map(p->remake, from);
+    const MapInfo *file = mapping ? find_map(p->remake, from) : NULL;
 
     if (file) {
         add_anonymous(p, first);
@@ -232,7 +232,7 @@ static void remake_anonymous(struct remake *r, const MapInfo *m, uint64_t low, u
     MapInfo plain = {.is_priv = true};
     struct parts p = {.remake = r, .anonymous = &plain, .done = m->itree.start};
 
-    dq_source_each_file(first - low, last - first + 1, add_file, &p);
+    dq_source_each(first - low, last - first + 1, add_file, &p);
     add_anonymous(&p, m->itree.last + 1);
 }
 

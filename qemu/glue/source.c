@@ -225,21 +225,6 @@ void dq_source_each(abi_ulong start, abi_ulong len,
     }
 }
 
-void dq_source_each_file(abi_ulong start, abi_ulong len,
-                         void (*fn)(void *arg, abi_ulong start, abi_ulong len, const void *mapping),
-                         void *arg)
-{
-    abi_ulong last = start + len - 1;
-
-    for (IntervalTreeNode *n = interval_tree_iter_first(&sources, start, last); n;
-         n = interval_tree_iter_next(n, start, last)) {
-        const struct source *s = container_of(n, struct source, node);
-        abi_ulong from = MAX(start, n->start), to = MIN(last, n->last);
-
-        fn(arg, from, to - from + 1, s->host + (from - n->start));
-    }
-}
-
 /* ---------------------------------------------------------------- the content */
 
 void dq_source_read(void *to, const void *from, abi_ulong len)

@@ -55,11 +55,6 @@ void dq_source_each(abi_ulong start, abi_ulong len,
                     void (*fn)(abi_ulong start, abi_ulong len, const void *source, void *arg),
                     void *arg);
 
-/* Likewise for each stretch that has a source. */
-void dq_source_each_file(abi_ulong start, abi_ulong len,
-                         void (*fn)(void *arg, abi_ulong start, abi_ulong len, const void *mapping),
-                         void *arg);
-
 /* Copy from anywhere in this process. What cannot be read counts as zeroes. */
 void dq_source_read(void *to, const void *from, abi_ulong len);
 

@@ -27,6 +27,8 @@
 
 static bool reserved; /* by this node */
 static bool is_wide;  /* the guest has the range. Set with the turn, or before there are threads */
+static abi_ulong
+    low_end; /* of the low range, likewise: the hole is between there and DQ_WIDE_START */
 
 /* What the rest takes: the low range, the table of split lines, and some. */
 static bool limit_allows(void)
@@ -87,7 +89,8 @@ static void close_hole(abi_ulong start, abi_ulong end)
 void dq_wide_end_low(abi_ulong start)
 {
     if (is_wide) {
-        close_hole(start, DQ_GUEST_SPACE);
+        close_hole(start, low_end);
+        low_end = start;
     } else {
         reserved_va = start - 1;
     }
@@ -95,11 +98,10 @@ void dq_wide_end_low(abi_ulong start)
 
 static void open_wide(void)
 {
-    abi_ulong start = reserved_va + 1;
-
+    low_end = reserved_va + 1;
     mmap_lock();
     reserved_va = DQ_WIDE_END - 1;
-    close_hole(start, DQ_WIDE_START);
+    close_hole(low_end, DQ_WIDE_START);
     mmap_unlock();
     is_wide = true;
 }
@@ -187,49 +189,26 @@ static bool lies_wide(enum deed deed, abi_ulong start, abi_ulong len)
            len <= DQ_WIDE_END - start;
 }
 
-/* The hole's flags tell where it begins; nothing but holes has them. */
-static bool meets_hole(abi_ulong start, abi_ulong len, abi_ulong *from, abi_ulong *to)
-{
-    abi_ulong last = start + len - 1, at = start, next = last;
-    bool meets = false;
-
-    if (len == 0 || last < start || last > reserved_va || start >= DQ_WIDE_START ||
-        last < DQ_GUEST_SPACE - (DQ_SHADOW_PAGES << DQ_PAGE_BITS)) {
-        return false;
-    }
-    mmap_lock();
-    for (;; at = next + 1, next = last) {
-        meets = page_stretch(at, &next) & DQ_PAGE_HOLE;
-        if (meets || next == last) {
-            break;
-        }
-    }
-    mmap_unlock();
-    *from = at;
-    *to = next;
-    return meets;
-}
-
 /* Around the hole; nobody has mapped it. */
-static abi_long unmap_around(abi_ulong start, abi_ulong len, abi_ulong hole, abi_ulong hole_last)
+static abi_long unmap_around(abi_ulong start, abi_ulong end)
 {
-    abi_ulong last = start + len - 1;
-    abi_long ret = hole > start ? get_errno(target_munmap(start, hole - start)) : 0;
+    abi_long ret = start < low_end ? get_errno(target_munmap(start, low_end - start)) : 0;
 
-    return ret == 0 && last > hole_last ? get_errno(target_munmap(hole_last + 1, last - hole_last))
-                                        : ret;
+    return ret == 0 && end > DQ_WIDE_START
+               ? get_errno(target_munmap(DQ_WIDE_START, end - DQ_WIDE_START))
+               : ret;
 }
 
+/* What cannot be the guest's for another reason is not for here to say. */
 static bool refuses(enum deed deed, abi_ulong start, abi_ulong len, abi_long *ret)
 {
-    abi_ulong hole, hole_last;
+    abi_ulong end = start + TARGET_PAGE_ALIGN(len);
 
-    len = TARGET_PAGE_ALIGN(len);
-    if (deed == NONE || deed == ASKS || start & ~TARGET_PAGE_MASK ||
-        !meets_hole(start, len, &hole, &hole_last)) {
+    if (deed == NONE || deed == ASKS || start & ~TARGET_PAGE_MASK || end <= start ||
+        end > DQ_WIDE_END || start >= DQ_WIDE_START || end <= low_end) {
         return false;
     }
-    *ret = deed == UNMAPS ? unmap_around(start, len, hole, hole_last) : -TARGET_ENOMEM;
+    *ret = deed == UNMAPS ? unmap_around(start, end) : -TARGET_ENOMEM;
     return true;
 }
 
