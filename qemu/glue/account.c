@@ -285,29 +285,42 @@ static void set_times(char **fields, int tid)
     }
 }
 
-/* "stat" of one thread, which QEMU takes from the host. */
-static GString *thread_stat_of(const char *path, int tid)
+static void set_parent(char **fields, int tid)
 {
-    g_autofree char *text = NULL;
-    g_auto(GStrv) fields = NULL;
-    g_autofree char *joined = NULL;
-    const char *name_end;
-    GString *out;
-
-    if (!g_file_get_contents(path, &text, NULL, NULL) || !(name_end = strrchr(text, ')'))) {
-        return NULL;
-    }
-    fields = g_strsplit(name_end + 2, " ", 0);
-    if (g_strv_length(fields) <= THREADS - FIRST_FIELD) {
-        return NULL;
-    }
     put_field(fields, PARENT, dq_account_parent(field_of(fields, PARENT)));
+}
+
+static void set_thread(char **fields, int tid)
+{
+    set_parent(fields, tid);
     put_field(fields, THREADS, field_of(fields, THREADS) - dq_node_own_threads());
     set_times(fields, tid);
+}
+
+/* What "stat" says, with other fields. NULL: it is none. */
+static GString *edit_stat(const char *text, void (*edit)(char **fields, int tid), int tid)
+{
+    const char *name_end = strrchr(text, ')');
+    g_auto(GStrv) fields = name_end && name_end[1] ? g_strsplit(name_end + 2, " ", 0) : NULL;
+    g_autofree char *joined = NULL;
+    GString *out;
+
+    if (!fields || g_strv_length(fields) <= THREADS - FIRST_FIELD) {
+        return NULL;
+    }
+    edit(fields, tid);
     joined = g_strjoinv(" ", fields);
     out = g_string_new_len(text, name_end + 2 - text);
     g_string_append(out, joined);
     return out;
+}
+
+/* "stat" of one thread, which QEMU takes from the host. */
+static GString *thread_stat_of(const char *path, int tid)
+{
+    g_autofree char *text = NULL;
+
+    return g_file_get_contents(path, &text, NULL, NULL) ? edit_stat(text, set_thread, tid) : NULL;
 }
 
 int dq_account_open(const char *path, const char *file)
@@ -333,22 +346,14 @@ void dq_account_stat(int fd)
 {
     char text[4096];
     ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
-    char *name_end, *parent, *rest;
-    g_autofree char *all = NULL;
+    g_autoptr(GString) all = NULL;
 
     text[MAX(n, 0)] = '\0';
-    name_end = strrchr(text, ')');
-    if (!launcher || !name_end || strlen(name_end) < 4) {
+    all = launcher ? edit_stat(text, set_parent, 0) : NULL;
+    if (!all || strcmp(all->str, text) == 0) {
         return;
     }
-    parent = name_end + 4; /* ") R " */
-    rest = strchr(parent, ' ');
-    if (!rest || dq_account_parent(atoi(parent)) == atoi(parent)) {
-        return;
-    }
-    all = g_strdup_printf("%.*s%d%s", (int)(parent - text), text,
-                          (int)dq_account_parent(atoi(parent)), rest);
-    if (ftruncate(fd, 0) == 0 && pwrite(fd, all, strlen(all), 0) < 0) {
+    if (ftruncate(fd, 0) == 0 && pwrite(fd, all->str, all->len, 0) < 0) {
         /* memory is short: the file is empty */
     }
 }

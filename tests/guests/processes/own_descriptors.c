@@ -13,14 +13,6 @@
 
 enum { MOST = 1024, HIGH = 900, STEP = 8 };
 
-struct entry {
-    uint64_t inode;
-    int64_t offset;
-    uint16_t length;
-    uint8_t type;
-    char name[];
-};
-
 /*
  * All numbers in the folder but that of the folder itself, with so large a buffer. A run of one node, which
  * hides nothing, shows one more beyond all of the guest's: the channel to its launcher.
@@ -34,12 +26,12 @@ static int list(const char *folder, size_t room, bool *open)
     CHECK(fd >= 0);
     memset(open, 0, MOST);
     while ((n = syscall(SYS_getdents64, fd, buffer, room)) > 0) {
-        for (long at = 0; at < n; at += ((struct entry *)(buffer + at))->length) {
-            int number = atoi(((struct entry *)(buffer + at))->name);
+        for (long at = 0; at < n; at += ((struct dirent64 *)(buffer + at))->d_reclen) {
+            int number = atoi(((struct dirent64 *)(buffer + at))->d_name);
 
             if (number >= MOST) {
                 CHECK(++beyond == 1);
-            } else if (((struct entry *)(buffer + at))->name[0] != '.' && number != fd) {
+            } else if (((struct dirent64 *)(buffer + at))->d_name[0] != '.' && number != fd) {
                 CHECK(!open[number]);
                 open[number] = true;
                 count++;

@@ -5,31 +5,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 /* dqemu: remote=2 timeout=40 machines=1 */
-#include "guest.h"
-
-enum { THREADS = 4, STOPPED_MS = 1500, LEAST_MS = 750 };
-
-static atomic_int over, running;
-static OWN_PAGE struct {
-    OWN_PAGE int64_t longest;
-} gaps[THREADS];
-
-/* It uses nothing of others while it runs, and so is kept from running by nothing else. */
-static void *work(void *arg)
-{
-    int64_t last = guest_now_ns(CLOCK_MONOTONIC), longest = 0;
-
-    running++;
-    while (!over) {
-        for (volatile int i = 0; i < 20000; i++) {
-        }
-        int64_t now = guest_now_ns(CLOCK_MONOTONIC);
-        longest = now - last > longest ? now - last : longest;
-        last = now;
-    }
-    gaps[(intptr_t)arg].longest = longest;
-    return arg;
-}
+#include "stopping.h"
 
 static bool is_stopped(pid_t pid)
 {
@@ -75,20 +51,13 @@ int main(void)
     pthread_t threads[THREADS];
     int status;
 
-    guest_start(threads, THREADS, work);
-    while (running < THREADS) {
-        sched_yield();
-    }
+    start_running(threads);
     for (int i = 0; i < 2; i++) {
         pid_t child = start_child();
 
         i ? guest_elsewhere(stop_group, NULL) : stop_group(NULL);
         CHECK(waitpid(child, &status, 0) == child && status == 0);
     }
-    over = 1;
-    guest_join(threads, THREADS);
-    for (int i = 0; i < THREADS; i++) {
-        CHECK(gaps[i].longest > LEAST_MS * INT64_C(1000000));
-    }
+    check_all_stood_still(threads);
     puts("stopped_group: all threads");
 }

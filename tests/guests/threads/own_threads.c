@@ -11,14 +11,6 @@
 
 enum { THREADS = 6, MOST = 64 };
 
-struct entry {
-    uint64_t inode;
-    int64_t offset;
-    uint16_t length;
-    uint8_t type;
-    char name[];
-};
-
 static pid_t tids[THREADS + 1];
 static pthread_barrier_t barrier;
 
@@ -30,10 +22,10 @@ static int list(const char *folder, size_t room, pid_t *listed)
 
     CHECK(fd >= 0);
     while ((n = syscall(SYS_getdents64, fd, buffer, room)) > 0) {
-        for (long at = 0; at < n; at += ((struct entry *)(buffer + at))->length) {
-            if (((struct entry *)(buffer + at))->name[0] != '.') {
+        for (long at = 0; at < n; at += ((struct dirent64 *)(buffer + at))->d_reclen) {
+            if (((struct dirent64 *)(buffer + at))->d_name[0] != '.') {
                 CHECK(count < MOST);
-                listed[count++] = atoi(((struct entry *)(buffer + at))->name);
+                listed[count++] = atoi(((struct dirent64 *)(buffer + at))->d_name);
             }
         }
     }
