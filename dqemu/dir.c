@@ -630,7 +630,7 @@ struct dq_dir *dq_dir_new(int node, int nodes, unsigned run_pages, const struct 
     d->run_pages = MIN(run_pages, DQ_CHUNK_PAGES);
     d->ops = ops;
     d->ctx = ctx;
-    d->files = dq_ranges_new();
+    d->files = dq_ranges_new(DQ_PAGE_SIZE);
     d->blocks = g_hash_table_new_full(g_direct_hash, g_direct_equal, NULL, g_free);
     d->busy = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, busy_free);
     return d;

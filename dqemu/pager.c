@@ -453,7 +453,7 @@ int dq_pager_start(const struct dq_config *cfg)
     dq_pager.dir = dq_dir_new(cfg->node, cfg->nodes, cfg->run_pages, &dir_ops, NULL);
     dq_pager.cache =
         dq_cache_new(cfg->node, cfg->nodes, (uint64_t)cfg->hold_us * 1000, &cache_ops, NULL);
-    dq_pager.files = dq_ranges_new();
+    dq_pager.files = dq_ranges_new(DQ_PAGE_SIZE);
     dq_ask_start();
     dq_ahead_start(cfg);
     dq_rest_start(cfg);

@@ -1,5 +1,5 @@
 /*
- * Sets of pages as ranges: see ranges.h. Ranges stand in ascending order; neighbours whose addresses
+ * Sets of pages as ranges: see ranges.h. Ranges stand in ascending order; neighbours whose values
  * go on are one.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
@@ -8,21 +8,21 @@
 
 #include <glib.h>
 
-#include "proto/wire.h"
-
 struct range {
     uint64_t page, end;
-    uintptr_t address; /* of the first page */
+    uintptr_t value; /* of the first page */
 };
 
 struct dq_ranges {
     GArray *ranges; /* struct range */
+    uintptr_t step;
 };
 
-struct dq_ranges *dq_ranges_new(void)
+struct dq_ranges *dq_ranges_new(uintptr_t step)
 {
     struct dq_ranges *r = g_new(struct dq_ranges, 1);
 
+    r->step = step;
     r->ranges = g_array_new(FALSE, FALSE, sizeof(struct range));
     return r;
 }
@@ -57,9 +57,9 @@ static unsigned find(const struct dq_ranges *r, uint64_t page)
     return low;
 }
 
-static uintptr_t address_of(const struct range *range, uint64_t page)
+static uintptr_t value_of(const struct dq_ranges *r, const struct range *range, uint64_t page)
 {
-    return range->address + (uintptr_t)((page - range->page) << DQ_PAGE_BITS);
+    return range->value + (uintptr_t)(page - range->page) * r->step;
 }
 
 /* No range reaches over the page. The first one that does not end before it. */
@@ -68,7 +68,7 @@ static unsigned cut(struct dq_ranges *r, uint64_t page)
     unsigned i = find(r, page);
 
     if (i < r->ranges->len && at(r, i)->page < page) {
-        struct range tail = {page, at(r, i)->end, address_of(at(r, i), page)};
+        struct range tail = {page, at(r, i)->end, value_of(r, at(r, i), page)};
 
         at(r, i)->end = page;
         g_array_insert_val(r->ranges, ++i, tail);
@@ -95,16 +95,16 @@ void dq_ranges_clear(struct dq_ranges *r, uint64_t page, uint64_t count)
 static void join(struct dq_ranges *r, unsigned i)
 {
     if (i == 0 || i >= r->ranges->len || at(r, i - 1)->end != at(r, i)->page ||
-        address_of(at(r, i - 1), at(r, i)->page) != at(r, i)->address) {
+        value_of(r, at(r, i - 1), at(r, i)->page) != at(r, i)->value) {
         return;
     }
     at(r, i - 1)->end = at(r, i)->end;
     g_array_remove_index(r->ranges, i);
 }
 
-void dq_ranges_set(struct dq_ranges *r, uint64_t page, uint64_t count, uintptr_t address)
+void dq_ranges_set(struct dq_ranges *r, uint64_t page, uint64_t count, uintptr_t value)
 {
-    struct range range = {page, page + count, address};
+    struct range range = {page, page + count, value};
     unsigned i;
 
     if (count == 0) {
@@ -117,14 +117,14 @@ void dq_ranges_set(struct dq_ranges *r, uint64_t page, uint64_t count, uintptr_t
     join(r, i);
 }
 
-bool dq_ranges_has(const struct dq_ranges *r, uint64_t page, uintptr_t *address)
+bool dq_ranges_has(const struct dq_ranges *r, uint64_t page, uintptr_t *value)
 {
     unsigned i = find(r, page);
 
     if (i == r->ranges->len || at(r, i)->page > page) {
         return false;
     }
-    *address = address_of(at(r, i), page);
+    *value = value_of(r, at(r, i), page);
     return true;
 }
 

@@ -59,7 +59,7 @@ void dq_proxy_close(struct dq_proxy *p);
 struct dq_mail *dq_proxy_take(struct dq_proxy *p);
 
 /*
- * A message from a slave to a proxy: SYSCALL, TAKE, EXIT, MOVE. On the loop. -EPROTO
+ * A message from a slave to a proxy: SYSCALL, TAKE, MAP_ASK, EXIT, MOVE. On the loop. -EPROTO
  * if there is no such thread on that node.
  */
 int dq_proxy_message(int from, unsigned type, const void *body, size_t length);

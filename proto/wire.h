@@ -18,7 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define DQ_PROTO_VERSION 7
+#define DQ_PROTO_VERSION 8
 #define DQ_PROTO_MAGIC 0x756d657164ull /* "dqemu" */
 
 #define DQ_PAGE_BITS 12
@@ -131,7 +131,7 @@ struct dq_run {
     uint64_t count;
 };
 
-/* The memory map: applied by every node but the master, which sends it. */
+/* The memory map: applied by the nodes that the master sends it to. */
 enum dq_map_op {
     DQ_MAP_SET,     /* the range is mapped with `flags` */
     DQ_MAP_FORBID,  /* the range is not mapped: no access, no new faults */
@@ -141,10 +141,21 @@ struct dq_msg_map {
     uint64_t cookie;
     uint64_t start;  /* bytes */
     uint64_t length; /* bytes */
-    uint32_t op;     /* enum dq_map_op */
+    uint16_t op;     /* enum dq_map_op */
+    uint16_t quiet;  /* 1: no MAPPED is awaited */
     uint32_t flags;  /* page flags of the emulator; opaque outside qemu/glue */
 };
 static_assert(sizeof(struct dq_msg_map) == 32, "dq_msg_map");
+static_assert(offsetof(struct dq_msg_map, flags) == 28, "dq_msg_map.flags");
+
+/* A thread has met addresses that its node knows nothing of. */
+struct dq_msg_map_ask {
+    uint32_t tid;
+    uint32_t zero;
+    uint64_t start;  /* bytes */
+    uint64_t length; /* bytes */
+};
+static_assert(sizeof(struct dq_msg_map_ask) == 24, "dq_msg_map_ask");
 
 /* Splitting: see dqemu/splitter.h. */
 enum dq_split_op {
@@ -295,8 +306,8 @@ static_assert(sizeof(struct dq_msg_memory) == 24, "dq_msg_memory");
     X(RESET_DONE, dq_msg_range, 0, "home -> master: nobody holds any of them")                     \
     X(LIST, dq_msg_range, 0, "which of your pages of the range does the sender not hold?")         \
     X(LISTED, dq_msg_range, DQ_ANY, "struct dq_run each; count = 1 if more follow")                \
-    /* master -> every node, and back: the memory map */                                           \
-    X(MAP, dq_msg_map, 0, "apply, then answer MAPPED")                                             \
+    /* master -> nodes that know of the range, and back: the memory map */                         \
+    X(MAP, dq_msg_map, 0, "apply, before any later RESULT; then answer MAPPED")                    \
     X(MAPPED, dq_msg_cookie, 0, "applied")                                                         \
     X(GLOBALS, dq_msg_cookie, DQ_ANY, "what the loader set up; answered by MAPPED")                \
     /* splitting */                                                                                \
@@ -345,7 +356,9 @@ static_assert(sizeof(struct dq_msg_memory) == 24, "dq_msg_memory");
     X(STATE, dq_msg_thread, DQ_ANY, "a thread's state follows; tid = 0: there are no more")        \
     /* touched pages */                                                                            \
     X(RESIDENT_ASK, dq_msg_range, 0, "master -> every node: which of these are touched?")          \
-    X(RESIDENT, dq_msg_range, DQ_ANY, "the answer: bits, see dqemu/resident.c")
+    X(RESIDENT, dq_msg_range, DQ_ANY, "the answer: bits, see dqemu/resident.c")                    \
+    /* the memory map, for who does not know it */                                                 \
+    X(MAP_ASK, dq_msg_map_ask, 0, "slave -> master: what is there? MAPs come, then RESULT")
 
 enum dq_msg {
     DQ_MSG_NONE,

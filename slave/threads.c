@@ -81,6 +81,12 @@ const struct dq_msg_result *dq_remote_call(struct dq_remote *r, unsigned type, c
     return r->result;
 }
 
+struct dq_msg_result *dq_remote_take_result(struct dq_remote *r)
+{
+    r->room = 0;
+    return g_steal_pointer(&r->result);
+}
+
 bool dq_remote_was_kicked(struct dq_remote *r)
 {
     return __atomic_exchange_n(&r->kicked, 0, __ATOMIC_ACQ_REL);

@@ -46,6 +46,9 @@ void dq_remote_close(struct dq_remote *r);
 const struct dq_msg_result *dq_remote_call(struct dq_remote *r, unsigned type, const void *body,
                                            size_t length, const void *more, size_t more_length);
 
+/* The latest result is the caller's, to g_free(). The thread itself; no call is under way. */
+struct dq_msg_result *dq_remote_take_result(struct dq_remote *r);
+
 /* True once after each KICK (several may count as one). The thread itself. */
 bool dq_remote_was_kicked(struct dq_remote *r);
 
@@ -58,7 +61,7 @@ void dq_remote_cpu_time(uint32_t tid, bool parts, struct dq_cpu_time *t);
 /* SCHED, on the loop. -EPROTO: no such message. None is needed for a thread that is gone. */
 int dq_remote_sched(const void *body, size_t length);
 
-/* RESULT and KICK, on the loop. -EPROTO: no such thread, or it awaits nothing. */
+/* RESULT and KICK, on the loop or the worker. -EPROTO: no such thread, or it awaits nothing. */
 int dq_remote_message(unsigned type, const void *body, size_t length);
 
 #endif

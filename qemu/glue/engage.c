@@ -304,17 +304,7 @@ static void mark_foreign(GArray *host)
 
 static void tell_range(const struct guest_range *g)
 {
-    int flags = g->flags & ~(PAGE_WRITE_ORG | PAGE_WRITE_INV);
-    abi_ulong length = g->last - g->start + 1;
-
-    if (g->flags & PAGE_WRITE_ORG) {
-        flags |= PAGE_WRITE; /* not while translations write-protect it, but really */
-    }
-    if (flags & DQ_PAGE_FOREIGN) {
-        dq_map_tell(DQ_MAP_FOREIGN, g->start, length, flags);
-    } else {
-        dq_map_tell_private(g->start, length, flags | PAGE_RESET);
-    }
+    dq_map_tell_all(dq_map_op(g->flags), g->start, g->last - g->start + 1, dq_map_told(g->flags));
 }
 
 /* What is present there is this node's. */

@@ -118,6 +118,9 @@ static bool grow(abi_ptr addr)
 void dq_grow(CPUState *cpu, abi_ptr addr)
 {
     if (dq_on_slave()) {
+        if (dq_learn(addr, 1)) {
+            return; /* something is mapped there */
+        }
         dq_thread_move(cpu_env(cpu));
     }
     dq_map_begin();

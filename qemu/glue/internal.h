@@ -177,8 +177,9 @@ void dq_globals_apply(const void *globals, size_t length);
 
 /* MAP, on a slave's worker. */
 void dq_map_apply(const struct dq_msg_map *m);
-/* Tell the others of a private range that is mapped with these flags. With the turn. */
-void dq_map_tell_private(abi_ulong start, abi_ulong len, int page_flags);
+/* How a range with these page flags is told to the others, and with which flags. */
+enum dq_map_op dq_map_op(int page_flags);
+int dq_map_told(int page_flags);
 /* A system call's buffer is not split until dq_split_unpin(). */
 void dq_map_pin(abi_ulong addr, ssize_t len);
 /* Fetch a buffer that is about to be used, the first so many bytes of it in one request. Blocks. */

@@ -1,6 +1,6 @@
 /*
  * The memory map of all nodes: what target_mmap() and its kin do once the cluster is engaged,
- * and what a slave does when it is told.
+ * and what a slave does when it is told. Not every node knows of every range: see learn.c.
  *
  * A call has the turn (dq_syscall_begin() took it), so the map stands still for others. All
  * private memory, anonymous or of a file, lives in the reserved range as anonymous memory
@@ -8,8 +8,8 @@
  * (MAP_SHARED) is the kernel's own mapping on the master; elsewhere a thread that touches it
  * moves to the master.
  *
- * Unmapping: first the master, then every node forbids the range (so no access begins that
- * the map does not allow any more), then the homes reset its pages; only then the call
+ * Unmapping: first the master, then every node that knows of it forbids the range (so no access
+ * begins that the map does not allow any more), then the homes reset its pages; only then the call
  * returns. A fault that was under way may still bring a page of zeroes into a forbidden
  * range: the directory knows of it, and zeroes are what a later mapping starts with.
  *
@@ -362,14 +362,21 @@ abi_ulong dq_map_choose(abi_ulong start, abi_ulong len, int flags)
 }
 
 /* Private memory is there for every node, or (see arch.c) for threads of the master alone. */
-void dq_map_tell_private(abi_ulong start, abi_ulong len, int page_flags)
+enum dq_map_op dq_map_op(int page_flags)
 {
-    bool masters = dq_arch_page_is_masters(page_flags);
+    bool masters = page_flags & DQ_PAGE_FOREIGN || dq_arch_page_is_masters(page_flags);
 
-    dq_map_tell(masters ? DQ_MAP_FOREIGN : DQ_MAP_SET, start, len, page_flags);
+    return masters ? DQ_MAP_FOREIGN : DQ_MAP_SET;
 }
 
-bool dq_map_allow(abi_ulong start, abi_ulong len, int prot, int page_flags)
+int dq_map_told(int page_flags)
+{
+    int flags = (page_flags & ~(PAGE_WRITE_ORG | PAGE_WRITE_INV)) | PAGE_RESET;
+
+    return page_flags & PAGE_WRITE_ORG ? flags | PAGE_WRITE : flags;
+}
+
+static bool allow_here(abi_ulong start, abi_ulong len, int prot, int page_flags)
 {
     if (!dq_map_protect_host(start, len, dq_map_host_prot(prot))) {
         return false;
@@ -377,7 +384,15 @@ bool dq_map_allow(abi_ulong start, abi_ulong len, int prot, int page_flags)
     mmap_lock();
     page_set_flags(start, start + len - 1, page_flags);
     mmap_unlock();
-    dq_map_tell_private(start, len, page_flags);
+    return true;
+}
+
+bool dq_map_allow(abi_ulong start, abi_ulong len, int prot, int page_flags)
+{
+    if (!allow_here(start, len, prot, page_flags)) {
+        return false;
+    }
+    dq_map_tell_at_last(dq_map_op(page_flags), start, len, page_flags);
     dq_map_wait();
     return true;
 }
@@ -496,9 +511,11 @@ static abi_long replace(abi_ulong start, abi_ulong len, int prot, int flags, int
 
     page_flags =
         file ? page_flags | PAGE_RESET | PAGE_PASSTHROUGH : anonymous_flags(flags, page_flags);
-    if (!dq_map_allow(start, len, prot, page_flags)) {
+    if (!allow_here(start, len, prot, page_flags)) {
         return unmap_own(mapping, len);
     }
+    dq_map_tell(dq_map_op(page_flags), start, len, page_flags);
+    dq_map_wait();
     if (wiped) {
         madvise(g2h_untagged(start), len, MADV_KEEPONFORK);
     }
@@ -641,11 +658,7 @@ static void protect_kind(abi_ulong start, abi_ulong len, bool foreign, void *arg
     mmap_lock();
     page_set_flags(start, start + len - 1, flags);
     mmap_unlock();
-    if (foreign) {
-        dq_map_tell(DQ_MAP_FOREIGN, start, len, flags);
-    } else {
-        dq_map_tell_private(start, len, flags);
-    }
+    dq_map_tell_at_last(dq_map_op(flags), start, len, flags);
 }
 
 bool dq_mprotect(abi_ulong start, abi_ulong len, int prot, int page_flags, int *ret)

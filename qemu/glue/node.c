@@ -86,14 +86,50 @@ static void say_mapped(void)
     dq_node_send(0, DQ_MSG_MAPPED, &m, sizeof(m));
 }
 
+/* MAPs that have come, and are not applied yet. Atomic. */
+static unsigned maps_coming;
+
 static void work_map(void *arg)
 {
     struct job *j = arg;
+    const struct dq_msg_map *m = (const void *)j->body;
 
     await_slave_ready();
-    dq_map_apply((const void *)j->body);
-    say_mapped();
+    dq_map_apply(m);
+    if (!m->quiet) {
+        say_mapped();
+    }
+    qatomic_dec(&maps_coming);
     g_free(j);
+}
+
+static void G_NORETURN bad_message(int from, unsigned type)
+{
+    dq_control_error(125,
+                     "node %d sent node %d a message (%u) that cannot come now; install "
+                     "the same dqemu on every node",
+                     from, dq_config.node, type);
+    _exit(125);
+}
+
+static void work_result(void *arg)
+{
+    struct job *j = arg;
+
+    if (dq_remote_message(DQ_MSG_RESULT, j->body, j->length)) {
+        bad_message(0, DQ_MSG_RESULT);
+    }
+    g_free(j);
+}
+
+/* The thread goes on when what the master said of the map before this is done. On the loop. */
+static int take_result(const void *body, size_t length)
+{
+    if (qatomic_load_acquire(&maps_coming)) {
+        work(work_result, body, length);
+        return 0;
+    }
+    return dq_remote_message(DQ_MSG_RESULT, body, length);
 }
 
 static void work_globals(void *arg)
@@ -132,6 +168,7 @@ static int message_for_slave(int from, unsigned type, const void *body, size_t l
     }
     switch (type) {
     case DQ_MSG_MAP:
+        qatomic_inc(&maps_coming);
         work(work_map, body, length);
         return 0;
     case DQ_MSG_GLOBALS:
@@ -140,6 +177,7 @@ static int message_for_slave(int from, unsigned type, const void *body, size_t l
     case DQ_MSG_START:
         return dq_thread_start(body, length);
     case DQ_MSG_RESULT:
+        return take_result(body, length);
     case DQ_MSG_KICK:
         return dq_remote_message(type, body, length);
     case DQ_MSG_SCHED:
@@ -168,6 +206,7 @@ static int message_for_master(int from, unsigned type, const void *body, size_t 
     case DQ_MSG_TAKE:
     case DQ_MSG_EXIT:
     case DQ_MSG_MOVE:
+    case DQ_MSG_MAP_ASK:
         return dq_proxy_message(from, type, body, length);
     case DQ_MSG_STATE:
         return dq_core_message(from, body, length);
@@ -188,11 +227,7 @@ static void on_message(void *ctx, int from, unsigned type, const void *body, siz
         err = message_for_master(from, type, body, length);
     }
     if (err) {
-        dq_control_error(125,
-                         "node %d sent node %d a message (%u) that cannot come now; install "
-                         "the same dqemu on every node",
-                         from, dq_config.node, type);
-        _exit(125);
+        bad_message(from, type);
     }
 }
 

@@ -60,6 +60,13 @@ static bool faulted_in_foreign_memory(const struct dq_sync_signal *sync)
            dq_is_foreign(sync->info._sifields._sigfault._addr);
 }
 
+/* An access where nothing is mapped, as far as this node knows. True: it may be made again. */
+static bool fault_was_ignorance(CPUArchState *env, const struct dq_sync_signal *sync)
+{
+    return sync->sig == TARGET_SIGSEGV && extract32(sync->info.si_code, 16, 16) == QEMU_SI_FAULT &&
+           dq_learn(cpu_untagged_addr(env_cpu(env), sync->info._sifields._sigfault._addr), 1);
+}
+
 static void take_sync_signal(CPUArchState *env, struct dq_thread *t, TaskState *ts)
 {
     struct dq_sync_signal sync = {
@@ -70,6 +77,9 @@ static void take_sync_signal(CPUArchState *env, struct dq_thread *t, TaskState *
 
     ts->sync_signal.pending = 0;
     t->sigsegv_failed = 0;
+    if (fault_was_ignorance(env, &sync) && !faulted_in_foreign_memory(&sync)) {
+        return;
+    }
     if (faulted_in_foreign_memory(&sync)) {
         dq_thread_move(env);
     }
@@ -99,12 +109,13 @@ static void build_frame(CPUArchState *env, struct dq_thread *t, TaskState *ts,
 /* The frames that came with the last result. */
 static void build_frames(CPUArchState *env, struct dq_thread *t, TaskState *ts)
 {
-    struct dq_msg_result *r = t->remote.result;
+    g_autofree struct dq_msg_result *r = NULL;
     struct dq_frame_of_signal *f;
 
-    if (!r || !r->signals) {
+    if (!t->remote.result || !t->remote.result->signals) {
         return;
     }
+    r = dq_remote_take_result(&t->remote); /* while a frame is built, there may be others */
     if (t->remote.result_length != sizeof(*r) + r->signals * sizeof(*f)) {
         dq_control_error(125,
                          "node %d got malformed signal frames; install the same dqemu on "
@@ -118,7 +129,6 @@ static void build_frames(CPUArchState *env, struct dq_thread *t, TaskState *ts)
     }
     t->told_mask = r->mask;
     dq_mask_unpack(&ts->signal_mask, r->mask);
-    r->signals = 0;
 }
 
 /* All signals wait at the proxy; here only faults and kicks are let through. */

@@ -70,6 +70,9 @@ static bool close_page(uint64_t page)
     const int data = PAGE_VALID | PAGE_READ | PAGE_WRITE;
     int flags = page_get_flags(page << DQ_PAGE_BITS);
 
+    if (!flags && dq_on_slave()) {
+        return true; /* this node does not know of it, and so nobody here accesses it */
+    }
     if ((flags & data) != data || (flags & (PAGE_EXEC | DQ_PAGE_FOREIGN)) ||
         dq_arch_page_is_masters(flags)) {
         return false;

@@ -120,46 +120,76 @@ static bool is_local(int num, const abi_long arg[8])
     }
 }
 
-/* How many of the first arguments of a local call can be pointers. */
-static int pointer_arguments(int num)
+/* A bit for each argument of a futex call that is a pointer. */
+static unsigned futex_pointers(abi_long op)
+{
+    switch (op & FUTEX_CMD_MASK) {
+    case FUTEX_WAIT:
+    case FUTEX_WAIT_BITSET:
+        return 1 << 0 | 1 << 3;
+    case FUTEX_REQUEUE:
+    case FUTEX_CMP_REQUEUE:
+    case FUTEX_WAKE_OP:
+        return 1 << 0 | 1 << 4;
+    default:
+        return 1 << 0;
+    }
+}
+
+/* A bit for each argument that can be a pointer, of a call that can be local. */
+static unsigned pointer_arguments(int num, const abi_long arg[8])
 {
     switch (num) {
     case TARGET_NR_getrandom:
 #ifdef TARGET_NR_time
     case TARGET_NR_time:
 #endif
-        return 1;
-    case TARGET_NR_sigaltstack:
+        return 1 << 0;
     case TARGET_NR_clock_gettime:
     case TARGET_NR_clock_getres:
 #ifdef TARGET_NR_clock_gettime64
     case TARGET_NR_clock_gettime64:
     case TARGET_NR_clock_getres_time64:
 #endif
-    case TARGET_NR_gettimeofday:
     case TARGET_NR_getrusage:
+        return 1 << 1;
+    case TARGET_NR_sigaltstack:
+    case TARGET_NR_gettimeofday:
     case TARGET_NR_getcpu:
-        return 2;
+        return 1 << 0 | 1 << 1;
     case TARGET_NR_rt_sigprocmask:
 #ifdef TARGET_NR_sigprocmask
     case TARGET_NR_sigprocmask:
 #endif
-        return 3;
+        return 1 << 1 | 1 << 2;
     case TARGET_NR_futex:
 #ifdef TARGET_NR_futex_time64
     case TARGET_NR_futex_time64:
 #endif
-        return 5;
+        return futex_pointers(arg[1]);
     default:
-        return dq_arch_syscall_is_local(num) ? 2 : 0;
+        return dq_arch_syscall_is_local(num) ? 1 << 1 : 0;
     }
 }
 
-/* Pointers into memory that only the master has. */
+/*
+ * Are there pointers into memory that only the master has? What this node does not know of such memory
+ * yet, it learns.
+ */
 static bool has_foreign_argument(int num, const abi_long arg[8])
 {
-    for (int i = 0; i < pointer_arguments(num); i++) {
-        if (dq_is_foreign(arg[i])) {
+    unsigned pointers = pointer_arguments(num, arg);
+
+    for (int i = 0; pointers; i++, pointers >>= 1) {
+        abi_ulong addr = cpu_untagged_addr(thread_cpu, arg[i]);
+
+        if (!(pointers & 1) || !addr) {
+            continue;
+        }
+        if (!page_get_flags(addr)) {
+            dq_learn(addr, 1);
+        }
+        if (dq_is_foreign(addr)) {
             return true;
         }
     }
@@ -434,6 +464,7 @@ bool dq_syscall_begin(CPUArchState *env, int num, const abi_long arg[8], abi_lon
         }
         if (dq_map_call(num, arg[0])) {
             dq_map_begin();
+            dq_map_for(t ? t->node : 0);
             if (dq_wide_call(num, arg, ret)) {
                 dq_split_include();
                 dq_map_end();
@@ -465,7 +496,7 @@ bool dq_syscall_begin(CPUArchState *env, int num, const abi_long arg[8], abi_lon
         *ret = delegate(env, t, num, arg);
         return *ret != 0; /* if it is valid: here too */
     }
-    if (is_local(num, arg) && !has_foreign_argument(num, arg)) {
+    if (!has_foreign_argument(num, arg) && is_local(num, arg)) {
         dq_stat_add(syscalls_local, 1);
         dq_bounce_begin(num);
         if (is_futex(num)) {

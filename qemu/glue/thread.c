@@ -10,6 +10,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "internal.h"
+#include "learn.h"
 #include "dqemu/clocks.h"
 #include "processors.h"
 #include "split.h"
@@ -185,6 +186,18 @@ static void serve_syscall(CPUArchState *env, struct dq_thread *t, const struct d
     answer(env, t, ret, NULL);
 }
 
+/* Before anything pending is looked at: the thread has not come to where signals are taken. */
+static void serve_map_ask(CPUArchState *env, struct dq_thread *t, const struct dq_mail *m)
+{
+    int told = dq_teach_asked(t->node, (const void *)m->body);
+
+    if (told < 0) {
+        bad_message(t, m->type);
+    }
+    g_array_set_size(t->frames, 0);
+    answer(env, t, told, NULL);
+}
+
 static void block_all_signals(void)
 {
     sigset_t all;
@@ -353,6 +366,7 @@ static void G_NORETURN be_proxy(CPUArchState *env, struct dq_thread *t)
     t->is_proxy = true;
     t->frames = g_array_new(false, false, sizeof(struct dq_frame_of_signal));
     dq_proxy_open(&t->proxy, ts->ts_tid, t->node);
+    dq_teach_stack(env, t->node);
     dq_state_pack(env, state);
     dq_node_send2(t->node, DQ_MSG_START, &start, sizeof(start), state->data, state->len);
     g_byte_array_free(state, true);
@@ -367,6 +381,9 @@ static void G_NORETURN be_proxy(CPUArchState *env, struct dq_thread *t)
             break;
         case DQ_MSG_TAKE:
             serve_take(env, t, ts, m);
+            break;
+        case DQ_MSG_MAP_ASK:
+            serve_map_ask(env, t, m);
             break;
         case DQ_MSG_EXIT:
             serve_exit(env, t, m);

@@ -44,5 +44,10 @@ void *dq_split_access(CPUState *cpu, vaddr addr, unsigned size, bool store, uint
  * them (0: nothing is mapped there). With mmap_lock.
  */
 int page_stretch(target_ulong start, target_ulong *last);
+/*
+ * There, too: the flags of the page, and the first and the last byte around which they are those of one
+ * entry of the table, in which neighbours may be alike; 0 where nothing is mapped. With mmap_lock.
+ */
+int page_entry(target_ulong address, target_ulong *first, target_ulong *last);
 
 #endif

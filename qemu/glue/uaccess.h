@@ -1,5 +1,6 @@
 /*
- * What QEMU's lock_user() and unlock_user() call: where a system call finds the guest's memory.
+ * What QEMU's access_ok(), lock_user() and unlock_user() call: where a system call finds the guest's
+ * memory.
  *
  * As a rule that is the memory itself. On a node whose userfaultfd serves threads but not the kernel
  * (dq_pager_serves_kernel()), the kernel would say EFAULT where it met a page that is elsewhere, or
@@ -16,6 +17,11 @@
 /* Changes once, before the guest runs; false again in a forked child. */
 extern bool dq_bouncing;
 
+/*
+ * access_ok(), which has found the range (untagged) not accessible: a slave may know nothing of it yet.
+ * True: it has learned more. Blocks; no lock of QEMU's or ours may be held.
+ */
+bool dq_learn(abi_ulong addr, abi_ulong len);
 /*
  * lock_user(), which has found the range (untagged) accessible: what the caller is to use in its
  * place. Its content is that of the memory if `copy`, or if `write` and not known to be replaced. Waits

@@ -29,7 +29,7 @@ static void stretch(const struct dq_ranges *r, uint64_t page, bool is, uint64_t 
 
 static void test_parts(void)
 {
-    struct dq_ranges *r = dq_ranges_new();
+    struct dq_ranges *r = dq_ranges_new(DQ_PAGE_SIZE);
     uintptr_t unused;
 
     stretch(r, 7, false, 0, UINT64_MAX);
@@ -66,7 +66,7 @@ static void test_parts(void)
 
 static void test_neighbours_join(void)
 {
-    struct dq_ranges *r = dq_ranges_new();
+    struct dq_ranges *r = dq_ranges_new(DQ_PAGE_SIZE);
 
     dq_ranges_set(r, 4, 2, 0x4000);
     dq_ranges_set(r, 8, 2, 0x8000);
@@ -78,9 +78,27 @@ static void test_neighbours_join(void)
     dq_ranges_free(r);
 }
 
+static void test_one_value(void)
+{
+    struct dq_ranges *r = dq_ranges_new(0);
+
+    dq_ranges_set(r, 4, 4, 6);
+    dq_ranges_set(r, 8, 2, 6);
+    stretch(r, 5, true, 4, 10);
+    has(r, 9, 6);
+    dq_ranges_set(r, 6, 1, 7);
+    has(r, 5, 6);
+    has(r, 6, 7);
+    has(r, 7, 6);
+    stretch(r, 9, true, 7, 10);
+    dq_ranges_set(r, 6, 1, 6);
+    stretch(r, 9, true, 4, 10);
+    dq_ranges_free(r);
+}
+
 static void test_random(void)
 {
-    struct dq_ranges *r = dq_ranges_new();
+    struct dq_ranges *r = dq_ranges_new(DQ_PAGE_SIZE);
     GRand *random = g_rand_new_with_seed(1);
     uintptr_t model[PAGES] = {0};
 
@@ -120,6 +138,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/ranges/parts", test_parts);
     g_test_add_func("/ranges/neighbours", test_neighbours_join);
+    g_test_add_func("/ranges/one-value", test_one_value);
     g_test_add_func("/ranges/random", test_random);
     return g_test_run();
 }

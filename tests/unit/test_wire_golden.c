@@ -19,8 +19,13 @@ static const struct dq_msg_range a_dq_msg_range = {
 static const struct dq_msg_map a_dq_msg_map = {.cookie = 0x0807060504030201,
                                                .start = 0x100f0e0d0c0b0a09,
                                                .length = 0x1817161514131211,
-                                               .op = 0x1c1b1a19,
+                                               .op = 0x1a19,
+                                               .quiet = 0x1c1b,
                                                .flags = 0x201f1e1d};
+static const struct dq_msg_map_ask a_dq_msg_map_ask = {.tid = 0x04030201,
+                                                       .zero = 0x08070605,
+                                                       .start = 0x100f0e0d0c0b0a09,
+                                                       .length = 0x1817161514131211};
 static const struct dq_msg_split a_dq_msg_split = {.page = 0x0807060504030201,
                                                    .slot = 0x0c0b0a09,
                                                    .shift = 0x0d,
@@ -136,6 +141,7 @@ static const struct {
     {"STATE", "0800000037000000", 8},
     {"RESIDENT_ASK", "1800000038000000", 24},
     {"RESIDENT", "1800000039000000", 24},
+    {"MAP_ASK", "180000003a000000", 24},
 };
 
 static void hex_of(char *to, const void *bytes, size_t length)
