@@ -172,24 +172,22 @@ static unsigned pointer_arguments(int num, const abi_long arg[8])
     }
 }
 
-/*
- * Are there pointers into memory that only the master has? What this node does not know of such memory
- * yet, it learns.
- */
+/* Is it in memory that only the master has? What this node has not heard of yet, it learns. */
+static bool is_surely_foreign(abi_ulong addr)
+{
+    addr = cpu_untagged_addr(thread_cpu, addr);
+    if (!page_get_flags(addr)) {
+        dq_learn(addr, 1);
+    }
+    return dq_is_foreign(addr);
+}
+
 static bool has_foreign_argument(int num, const abi_long arg[8])
 {
     unsigned pointers = pointer_arguments(num, arg);
 
     for (int i = 0; pointers; i++, pointers >>= 1) {
-        abi_ulong addr = cpu_untagged_addr(thread_cpu, arg[i]);
-
-        if (!(pointers & 1) || !addr) {
-            continue;
-        }
-        if (!page_get_flags(addr)) {
-            dq_learn(addr, 1);
-        }
-        if (dq_is_foreign(addr)) {
+        if (pointers & 1 && arg[i] && is_surely_foreign(arg[i])) {
             return true;
         }
     }
@@ -541,7 +539,7 @@ abi_long dq_syscall_end(CPUArchState *env, int num, abi_long arg, abi_long ret)
     if (dq_on_slave()) {
         /* frames could not be built there from here */
         if (num == TARGET_NR_sigaltstack && ret == 0 &&
-            dq_is_foreign(get_task_state(env_cpu(env))->sigaltstack_used.ss_sp)) {
+            is_surely_foreign(get_task_state(env_cpu(env))->sigaltstack_used.ss_sp)) {
             dq_arch_syscall_result(env, ret);
             dq_thread_move(env);
         }

@@ -49,7 +49,7 @@ static void on(int who, void (*fn)(void))
 
 static unsigned char *area;
 static int file;
-static volatile unsigned char *handled;
+static unsigned char *volatile handled;
 
 static void map_private(void)
 {
@@ -147,9 +147,7 @@ static void call_futex(void)
 
 static void on_own_stack(int sig, siginfo_t *info, void *context)
 {
-    volatile unsigned char here = (unsigned char)sig;
-
-    handled = &here;
+    handled = __builtin_frame_address(0);
 }
 
 static void call_stack(void)
@@ -241,18 +239,22 @@ static void meet_nothing(void)
 
 /* ---- all pairs */
 
-static void try_uses(int maker, int user, void (*map)(void))
+static void try_uses(int maker, int user, void (*map)(void), size_t first)
 {
     static void (*const uses[])(void) = {access_it, across_first, call_time,
                                          call_mask, call_random,  call_transfer,
                                          call_pipe, call_futex,   call_stack};
 
-    for (size_t u = 0; u < sizeof(uses) / sizeof(*uses); u++) {
-        if (map == map_file && uses[u] == call_futex) {
+    const size_t count = sizeof(uses) / sizeof(*uses);
+
+    for (size_t i = 0; i < count; i++) {
+        void (*use)(void) = uses[(first + i) % count];
+
+        if (map == map_file && use == call_futex) {
             continue; /* the word is not 0 */
         }
         on(maker, map);
-        on(user, uses[u]);
+        on(user, use);
         on(maker, unmap);
         on(user, meet_nothing);
     }
@@ -260,9 +262,9 @@ static void try_uses(int maker, int user, void (*map)(void))
 
 static void try_private(int maker, int user)
 {
-    try_uses(maker, user, map_private);
-    try_uses(maker, user, map_twice);
-    try_uses(maker, user, map_file);
+    try_uses(maker, user, map_private, 0);
+    try_uses(maker, user, map_twice, 0);
+    try_uses(maker, user, map_file, 0);
     on(maker, map_read_only);
     on(user, meet_protection);
     on(maker, lift_protection);
@@ -272,10 +274,10 @@ static void try_private(int maker, int user)
     on(maker, unmap);
 }
 
-/* A thread that meets such memory stays where that is. */
+/* A thread that meets such memory stays where that is: each one meets it first in another way. */
 static void try_shared(int maker, int user)
 {
-    try_uses(maker, user, map_shared);
+    try_uses(maker, user, map_shared, 8 - 3 * (size_t)user % 9);
 }
 
 static void try_all(void (*try)(int maker, int user))
