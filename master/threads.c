@@ -83,6 +83,16 @@ int dq_place_thread(uint64_t allowed)
     return node;
 }
 
+int dq_place_choose(uint64_t allowed)
+{
+    int node;
+
+    pthread_mutex_lock(&lock);
+    node = choose(allowed);
+    pthread_mutex_unlock(&lock);
+    return node;
+}
+
 void dq_place_gone(int node)
 {
     pthread_mutex_lock(&lock);
@@ -110,6 +120,19 @@ void dq_proxy_open(struct dq_proxy *p, uint32_t tid, int node)
         proxies = g_hash_table_new(NULL, NULL);
     }
     g_hash_table_insert(proxies, GUINT_TO_POINTER(tid), p);
+    pthread_mutex_unlock(&lock);
+}
+
+/* Under the lock, or it may be gone by the time it is opened. */
+void dq_proxy_nudge(uint32_t tid)
+{
+    struct dq_proxy *p;
+
+    pthread_mutex_lock(&lock);
+    p = proxies ? g_hash_table_lookup(proxies, GUINT_TO_POINTER(tid)) : NULL;
+    if (p) {
+        dq_gate_open(&p->mail);
+    }
     pthread_mutex_unlock(&lock);
 }
 

@@ -28,6 +28,8 @@ void dq_place_init(int nodes, enum dq_placement placement, const int *processors
  * does not block.
  */
 int dq_place_thread(uint64_t allowed);
+/* The same for a thread that is there already: it is not counted. */
+int dq_place_choose(uint64_t allowed);
 /* A thread of that node is gone, or moved to another. */
 void dq_place_gone(int node);
 void dq_place_moved(int from, int to);
@@ -52,6 +54,8 @@ struct dq_proxy {
 void dq_proxy_open(struct dq_proxy *p, uint32_t tid, int node);
 /* No more; frees what is left in it. */
 void dq_proxy_close(struct dq_proxy *p);
+/* Whoever waits for mail of the thread `tid` looks up, if it has a mailbox. Any thread; does not block. */
+void dq_proxy_nudge(uint32_t tid);
 /*
  * The oldest mail (the caller frees it with g_free), or NULL: then p->mail is closed, and opens
  * when mail arrives. Does not block.

@@ -203,8 +203,10 @@ struct dq_msg_result {
     uint32_t signals; /* signal frames that follow; then the bytes of a read that travels */
     int64_t value;    /* as do_syscall returned it */
     uint64_t mask;    /* the thread's signal mask after those frames; valid if signals > 0 */
+    uint32_t go;      /* 1: it is to come to the master when it has dealt with this */
+    uint32_t zero;
 };
-static_assert(sizeof(struct dq_msg_result) == 24, "dq_msg_result");
+static_assert(sizeof(struct dq_msg_result) == 32, "dq_msg_result");
 
 /* Futexes: see dqemu/futex.h. */
 struct dq_msg_futex {
@@ -315,7 +317,7 @@ static_assert(sizeof(struct dq_msg_memory) == 24, "dq_msg_memory");
     X(SPLIT, dq_msg_split, 0, "master -> every node: apply, then answer SPLIT_DONE")               \
     X(SPLIT_DONE, dq_msg_split, 0, "applied, or refused")                                          \
     /* threads: master -> slave */                                                                 \
-    X(START, dq_msg_thread, DQ_ANY, "run this thread; its state follows")                          \
+    X(START, dq_msg_thread, DQ_ANY, "run this thread; its clock and state follow")                 \
     X(RESULT, dq_msg_result, DQ_ANY, "a syscall's result, or the answer to TAKE; frames follow")   \
     X(KICK, dq_msg_thread, 0, "a signal is pending: ask with TAKE")                                \
     /* threads: slave -> master */                                                                 \

@@ -30,6 +30,7 @@ void dq_remote_init(int signal)
 void dq_remote_open(struct dq_remote *r)
 {
     r->kicked = 0;
+    r->go = 0;
     r->host_tid = 0;
     r->sched = NULL;
     r->answered.word = DQ_GATE_OPEN; /* nothing is awaited */
@@ -119,11 +120,11 @@ void dq_remote_cpu_time(uint32_t tid, bool parts, struct dq_cpu_time *used)
 {
     const struct dq_remote *r;
     struct timespec t = {0};
-    bool here;
+    uint64_t before = 0;
 
     pthread_mutex_lock(&lock); /* it does not end meanwhile */
     r = g_hash_table_lookup(threads, GUINT_TO_POINTER(tid));
-    here = r;
+    before = r ? r->before_ns + 1 : 0;
     if (r && r->host_tid) {
         clock_gettime(cpu_clock_of(r->host_tid), &t);
         if (parts) {
@@ -131,7 +132,7 @@ void dq_remote_cpu_time(uint32_t tid, bool parts, struct dq_cpu_time *used)
         }
     }
     pthread_mutex_unlock(&lock);
-    used->ns = (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec + here;
+    used->ns = (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec + before;
 }
 
 static int result_arrived(struct dq_remote *r, const void *body, size_t length)
@@ -144,6 +145,7 @@ static int result_arrived(struct dq_remote *r, const void *body, size_t length)
         r->room = length;
     }
     memcpy(r->result, body, length);
+    r->go |= r->result->go != 0;
     r->result_length = length;
     dq_gate_open(&r->answered);
     return 0;

@@ -21,6 +21,8 @@ struct dq_remote {
     uint32_t tid;                 /* the guest's */
     int host_tid;                 /* the host thread that runs it; 0 before it does */
     int kicked;                   /* a KICK came; taken by dq_remote_was_kicked() */
+    int go;                       /* a result said that it is to come to the master */
+    uint64_t before_ns;           /* its clock when it came here */
     struct dq_sched *sched;       /* for who is being made; NULL: as the loop made it */
     struct dq_gate answered;      /* opens when the result is there */
     struct dq_msg_result *result; /* with its frames behind it; room for `room` bytes */

@@ -68,11 +68,13 @@ static void add_us(struct timeval *t, uint64_t us)
 static int read_cpu_clock(clockid_t clock, uint32_t tid, struct timespec *t)
 {
     uint64_t ns;
+    int ret = 0;
 
     if (tid == 0) {
         ns = dq_cpu_time_process();
     } else if (dq_on_slave()) {
-        return clock_gettime(CLOCK_THREAD_CPUTIME_ID, t);
+        ret = clock_gettime(CLOCK_THREAD_CPUTIME_ID, t);
+        ns = ns_of(t) + dq_this_thread()->remote.before_ns;
     } else if (clock_gettime(clock, t)) {
         return -1; /* there is none */
     } else if (dq_cpu_thread_now(tid, &ns)) {
@@ -80,7 +82,7 @@ static int read_cpu_clock(clockid_t clock, uint32_t tid, struct timespec *t)
         return -1;
     }
     *t = timespec_of(ns);
-    return 0;
+    return ret;
 }
 
 /* What the kernel cannot know of a thread that is, or was, elsewhere is added as time of the program. */
@@ -111,7 +113,9 @@ int dq_getrusage(int who, struct rusage *r)
         add_us(&r->ru_utime, more.user_us);
         add_us(&r->ru_stime, more.system_us);
         dq_account_peak(&r->ru_maxrss);
-    } else if (ret == 0 && who == RUSAGE_THREAD && dq_config.nodes > 1 && !dq_on_slave()) {
+    } else if (ret == 0 && who == RUSAGE_THREAD && dq_on_slave()) {
+        add_us(&r->ru_utime, dq_this_thread()->remote.before_ns / 1000);
+    } else if (ret == 0 && who == RUSAGE_THREAD && dq_config.nodes > 1) {
         see_thread(r);
     }
     return ret;

@@ -45,8 +45,9 @@ void dq_exit(void);
 struct dq_thread *dq_clone_place(CPUArchState *env);
 /* do_fork(): the host could not create the thread after all. */
 void dq_clone_failed(struct dq_thread *t);
-/* clone_func(): in place of cpu_loop(): runs the thread here, or is its proxy. */
+/* clone_func(), main(): in place of cpu_loop(): runs the thread here, or is its proxy. */
 void dq_cpu_loop(CPUArchState *env);
+void dq_main_loop(CPUArchState *env);
 
 /*
  * Processors, in place of the host's calls; and when a file is opened that tells of them. With one

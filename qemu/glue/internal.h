@@ -35,7 +35,7 @@
 /* Likewise: the emulator's own addresses, between the guest's (wide.h). */
 #define DQ_PAGE_HOLE 0x40000
 
-/* What comes first in a MOVE, before the thread's state. */
+/* What comes first in a START and in a MOVE, before the thread's state. */
 struct dq_moved {
     uint64_t used_ns; /* the thread's clock */
 };
@@ -60,18 +60,19 @@ struct dq_sync_signal {
 };
 
 /*
- * A thread beyond QEMU's TaskState (ts->dq). On the master: every thread but the main one.
- * On a slave: every thread. Used by the thread itself alone.
+ * A thread beyond QEMU's TaskState (ts->dq): every thread of a run of several nodes. Used by the thread
+ * itself alone, but for `wanted` and `processors`.
  */
 struct dq_thread {
     int node; /* where it runs */
+    /* on the master */
+    int wanted;                /* 1 + the node that it is to go to; 0: none. Atomic */
+    unsigned long *processors; /* see processors.c */
     /* proxy */
     struct dq_proxy proxy;
     bool is_proxy;
-    bool kicked;    /* the slave has been told of a pending signal and will ask */
+    bool kicked;    /* the slave has been told of a pending signal and will ask, or is to come */
     GArray *frames; /* struct dq_frame_of_signal, to be sent */
-    /* on the master */
-    unsigned long *processors; /* see processors.c */
     /* on its slave */
     struct dq_remote remote;
     uint64_t told_mask; /* the mask that the proxy knows */
@@ -218,10 +219,18 @@ CPUArchState *dq_template_env(void);
 TaskState *dq_template_task(void);
 /* fn(), which must not block, for each thread that runs on this slave; none ends meanwhile. */
 void dq_thread_each(void (*fn)(CPUArchState *env, const struct dq_thread *t));
-/* The thread with this TaskState (on the master, not the main one) ends; frees ts->dq. */
+/* The thread with this TaskState (on the master) ends; frees ts->dq. */
 void dq_thread_gone(CPUArchState *env);
-/* This thread goes on at the master; does not return. */
+/* This thread goes on at the master; does not return. On a slave. */
 void dq_thread_move(CPUArchState *env) G_NORETURN;
+/*
+ * The thread, which does not end meanwhile, goes to that node between two of its instructions, or when
+ * the system call that it is in has ended. On the master, with the lock of QEMU's list of CPUs; does not
+ * block.
+ */
+void dq_thread_want(CPUState *cpu, int node);
+/* A thread of the master's is about to go on: it does not return if it is to do so elsewhere. */
+void dq_thread_passes(CPUArchState *env);
 void dq_thread_exit(CPUArchState *env, int status) G_NORETURN;
 
 /* ------------------------------------------------------------------ core.c */

@@ -3,8 +3,9 @@
  * the one that a thread runs on, and the files that tell how many there are.
  *
  * A mask is the guest's alone, on the master: a thread reads back what was set, new threads inherit it
- * and start on a node that has one of its processors. A thread that runs stays where it is, and the
- * hosts' kernels are told nothing. Masks are guarded by QEMU's list of CPUs and its lock.
+ * and start on a node that has one of its processors. A thread that runs goes there, if its own node has
+ * none of them. Where it is, the host's kernel binds it to those processors of it that are the node's: of
+ * this node here, of others by slave/sched.c. Masks are guarded by QEMU's list of CPUs and its lock.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -18,11 +19,9 @@
 
 #define WORD sizeof(unsigned long)
 
-/* The main thread's mask, who is in no struct dq_thread. NULL: all processors, as there. */
-static unsigned long *main_mask;
-
 /* The place of each of the host's processors that this process may use among them; -1: it may not. */
 static int16_t rank_of[CPU_SETSIZE];
+static cpu_set_t own; /* those that it may use */
 
 static bool are_ours(void)
 {
@@ -31,7 +30,6 @@ static bool are_ours(void)
 
 void dq_processors_open(void)
 {
-    cpu_set_t own;
     int16_t rank = 0;
 
     CPU_ZERO(&own);
@@ -57,26 +55,28 @@ int dq_getcpu(unsigned *cpu, unsigned *node)
 }
 
 /*
- * Where the mask of a thread is kept. NULL: it is no thread of the guest's. Under the lock: a CPU is taken
- * out of the list before its TaskState is freed, and put in before it gets one.
+ * A thread of the guest's; NULL: it is none. Under the lock: a CPU is taken out of the list before its
+ * TaskState is freed, and put in before it gets one.
  */
-static unsigned long **slot_of(pid_t tid)
+static CPUState *cpu_of(pid_t tid)
 {
     CPUState *cpu;
 
+    tid = tid ? tid : get_task_state(thread_cpu)->ts_tid;
     CPU_FOREACH(cpu)
     {
         TaskState *ts = get_task_state(cpu);
-        if (ts && ts->ts_tid == tid) {
-            return tid == getpid() ? &main_mask : ts->dq ? &ts->dq->processors : NULL;
+        if (ts && ts->dq && ts->ts_tid == tid) {
+            return cpu;
         }
     }
     return NULL;
 }
 
-static unsigned long **slot_or_own(pid_t tid)
+/* Where the mask of a thread is kept. */
+static unsigned long **slot_of(CPUState *cpu)
 {
-    return slot_of(tid ? tid : get_task_state(thread_cpu)->ts_tid);
+    return &get_task_state(cpu)->dq->processors;
 }
 
 /* As the kernel's call: the bytes that it has written. */
@@ -100,12 +100,68 @@ int dq_sched_getaffinity(pid_t tid, unsigned length, unsigned long *mask)
 {
     if (are_ours()) {
         QEMU_LOCK_GUARD(&qemu_cpu_list_lock);
-        unsigned long **slot = slot_or_own(tid);
-        if (slot) {
-            return show_mask(*slot, length, mask);
+        CPUState *cpu = cpu_of(tid);
+        if (cpu) {
+            return show_mask(*slot_of(cpu), length, mask);
         }
     }
     return syscall(SYS_sched_getaffinity, tid, length, mask);
+}
+
+/* The host's processors in it that are this node's. False: none is. */
+static bool own_part(const unsigned long *mask, cpu_set_t *part)
+{
+    unsigned long ranks[BITS_TO_LONGS(CPU_SETSIZE)];
+
+    CPU_ZERO(part);
+    if (!dq_processors_of_node(&dq_config, 0, mask, dq_processors_words(&dq_config), ranks,
+                               ARRAY_SIZE(ranks))) {
+        return false;
+    }
+    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+        if (rank_of[cpu] >= 0 && test_bit(rank_of[cpu], ranks)) {
+            CPU_SET(cpu, part);
+        }
+    }
+    return true;
+}
+
+/* `mask`: of a thread that runs here; NULL: it is a proxy. */
+static void bind_here(pid_t tid, const unsigned long *mask)
+{
+    cpu_set_t part;
+    bool some = mask && own_part(mask, &part);
+
+    sched_setaffinity(tid, sizeof(own), some ? &part : &own);
+}
+
+void dq_processors_bind(const struct dq_thread *t)
+{
+    if (!are_ours()) {
+        return;
+    }
+    QEMU_LOCK_GUARD(&qemu_cpu_list_lock);
+    if (t->processors) {
+        bind_here(0, t->node ? NULL : t->processors);
+    }
+}
+
+/* The thread goes to a node that has one of its processors, if its own has none. */
+static void follow_mask(CPUState *cpu)
+{
+    TaskState *ts = get_task_state(cpu);
+    struct dq_thread *t = ts->dq;
+    uint64_t nodes = dq_processors_nodes(&dq_config, t->processors);
+    int node = qatomic_read(&t->node);
+
+    if (!(nodes >> node & 1)) {
+        node = dq_place_choose(nodes);
+    }
+    if (node != qatomic_read(&t->node) || qatomic_read(&t->wanted)) {
+        dq_thread_want(cpu, node);
+    } else if (node == 0) {
+        bind_here(ts->ts_tid, t->processors);
+    }
 }
 
 int dq_sched_setaffinity(pid_t tid, unsigned length, const unsigned long *mask)
@@ -116,14 +172,15 @@ int dq_sched_setaffinity(pid_t tid, unsigned length, const unsigned long *mask)
         chosen = g_new(unsigned long, dq_processors_words(&dq_config));
         bool any = dq_processors_filter(&dq_config, mask, length / WORD, chosen);
         QEMU_LOCK_GUARD(&qemu_cpu_list_lock);
-        unsigned long **slot = slot_or_own(tid);
-        if (slot && !any) {
+        CPUState *cpu = cpu_of(tid);
+        if (cpu && !any) {
             errno = EINVAL;
             return -1;
         }
-        if (slot) {
-            g_free(*slot);
-            *slot = g_steal_pointer(&chosen);
+        if (cpu) {
+            g_free(*slot_of(cpu));
+            *slot_of(cpu) = g_steal_pointer(&chosen);
+            follow_mask(cpu);
             return 0;
         }
     }
@@ -132,17 +189,17 @@ int dq_sched_setaffinity(pid_t tid, unsigned length, const unsigned long *mask)
 
 uint64_t dq_processors_inherit(struct dq_thread *child)
 {
-    unsigned long **slot = NULL;
+    unsigned long *own = NULL;
 
     if (!are_ours()) {
         return UINT64_MAX;
     }
     QEMU_LOCK_GUARD(&qemu_cpu_list_lock);
-    slot = slot_or_own(0);
-    if (!slot || !*slot) {
+    own = dq_this_thread()->processors;
+    if (!own) {
         return UINT64_MAX;
     }
-    child->processors = g_memdup2(*slot, dq_processors_words(&dq_config) * WORD);
+    child->processors = g_memdup2(own, dq_processors_words(&dq_config) * WORD);
     return dq_processors_nodes(&dq_config, child->processors);
 }
 

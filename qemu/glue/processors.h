@@ -16,4 +16,7 @@ void dq_processors_open(void);
 /* A new thread, by its parent: it has the parent's mask. Bit n: it may start on node n. */
 uint64_t dq_processors_inherit(struct dq_thread *child);
 
+/* The calling thread goes on at t->node: its host thread is bound as its mask says, or as a proxy, not. */
+void dq_processors_bind(const struct dq_thread *t);
+
 #endif

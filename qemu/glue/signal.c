@@ -154,6 +154,7 @@ bool dq_signals(CPUArchState *env)
     dq_split_unpin(); /* what a frame was built in, or a call left */
     dq_split_settle(env_cpu(env));
     if (!dq_on_slave()) {
+        dq_thread_passes(env);
         return false;
     }
     while (qatomic_read(&ts->signal_pending)) {
@@ -171,5 +172,8 @@ bool dq_signals(CPUArchState *env)
         }
     }
     t->interrupted = 0;
+    if (t->remote.go) {
+        dq_thread_move(env);
+    }
     return true;
 }

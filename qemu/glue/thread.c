@@ -93,7 +93,7 @@ static struct dq_mail *next_mail(struct dq_thread *t, TaskState *ts)
         if (m) {
             return m;
         }
-        if (qatomic_read(&ts->signal_pending) && !t->kicked) {
+        if ((qatomic_read(&ts->signal_pending) || qatomic_read(&t->wanted)) && !t->kicked) {
             struct dq_msg_thread kick = {.tid = t->proxy.tid};
 
             t->kicked = true;
@@ -120,8 +120,10 @@ static void answer(CPUArchState *env, struct dq_thread *t, abi_long value, const
         .signals = t->frames->len,
         .value = value,
         .mask = dq_mask_pack(&get_task_state(env_cpu(env))->signal_mask),
+        .go = qatomic_read(&t->wanted) != 0,
     };
 
+    t->kicked |= r.go;
     if (r.signals) {
         g_byte_array_append(more, (const guint8 *)t->frames->data,
                             r.signals * sizeof(struct dq_frame_of_signal));
@@ -332,7 +334,8 @@ static uint64_t own_ns(void)
     return t.tv_sec * NANOSECONDS_PER_SECOND + t.tv_nsec;
 }
 
-static void G_NORETURN serve_move(CPUArchState *env, struct dq_thread *t, struct dq_mail *m)
+/* It is a thread of the master's when this returns, if it is not to go on to another node. */
+static void serve_move(CPUArchState *env, struct dq_thread *t, struct dq_mail *m)
 {
     const struct dq_moved *moved = (const void *)(m->body + sizeof(struct dq_msg_thread));
     const size_t head = sizeof(struct dq_msg_thread) + sizeof(*moved);
@@ -349,28 +352,39 @@ static void G_NORETURN serve_move(CPUArchState *env, struct dq_thread *t, struct
     dq_stat_add(threads, 1);
     qatomic_set(&get_task_state(env_cpu(env))->signal_pending, 1); /* sets the host's mask too */
     process_pending_signals(env);
-    cpu_loop(env);
-    g_assert_not_reached();
 }
 
-static void G_NORETURN be_proxy(CPUArchState *env, struct dq_thread *t)
+/* The thread begins on its node, or goes on there. */
+static void start_there(CPUArchState *env, struct dq_thread *t, uint32_t tid)
+{
+    struct dq_msg_thread start = {.tid = tid};
+    g_autoptr(GByteArray) state = g_byte_array_new();
+    struct dq_moved moved;
+    int64_t carried;
+
+    dq_thread_clock(tid, &carried);
+    moved.used_ns = own_ns() + carried;
+    dq_proxy_open(&t->proxy, tid, t->node);
+    dq_teach_stack(env, t->node);
+    g_byte_array_append(state, (const guint8 *)&moved, sizeof(moved));
+    dq_state_pack(env, state);
+    dq_node_send2(t->node, DQ_MSG_START, &start, sizeof(start), state->data, state->len);
+    dq_scheduling_begin(t);
+}
+
+/* Until the thread has come to the master. */
+static void be_proxy(CPUArchState *env, struct dq_thread *t)
 {
     TaskState *ts = get_task_state(env_cpu(env));
-    struct dq_msg_thread start = {.tid = ts->ts_tid};
-    GByteArray *state = g_byte_array_new();
 
     /* what the making of the CPU left for its first loop */
     process_queued_cpu_work(env_cpu(env));
-    dq_awake_begin();
     current_cpu = env_cpu(env); /* as cpu_exec() would: the exclusive section asks for it */
     t->is_proxy = true;
-    t->frames = g_array_new(false, false, sizeof(struct dq_frame_of_signal));
-    dq_proxy_open(&t->proxy, ts->ts_tid, t->node);
-    dq_teach_stack(env, t->node);
-    dq_state_pack(env, state);
-    dq_node_send2(t->node, DQ_MSG_START, &start, sizeof(start), state->data, state->len);
-    g_byte_array_free(state, true);
-    dq_scheduling_begin(t);
+    if (!t->frames) {
+        t->frames = g_array_new(false, false, sizeof(struct dq_frame_of_signal));
+    }
+    start_there(env, t, ts->ts_tid);
 
     for (;;) {
         struct dq_mail *m = next_mail(t, ts);
@@ -389,6 +403,7 @@ static void G_NORETURN be_proxy(CPUArchState *env, struct dq_thread *t)
             serve_exit(env, t, m);
         case DQ_MSG_MOVE:
             serve_move(env, t, m);
+            return;
         default:
             bad_message(t, m->type);
         }
@@ -396,17 +411,82 @@ static void G_NORETURN be_proxy(CPUArchState *env, struct dq_thread *t)
     }
 }
 
+/* ---------------------------------------------------------------- here, or there */
+
+/* Where a thread of the master's comes back to from QEMU's loop, to go elsewhere. */
+static __thread sigjmp_buf *out;
+
+/* Runs the thread wherever it is; does not return. */
+static void run(CPUArchState *env, struct dq_thread *t)
+{
+    sigjmp_buf here;
+
+    out = &here;
+    sigsetjmp(here, 0); /* signals are blocked or not as the guest has it, here and there */
+    for (;;) {
+        if (t) {
+            dq_processors_bind(t);
+        }
+        if (t && t->node) {
+            be_proxy(env, t);
+        } else {
+            cpu_loop(env);
+        }
+    }
+}
+
+void dq_thread_passes(CPUArchState *env)
+{
+    struct dq_thread *t = dq_this_thread();
+    int node;
+
+    if (!t || t->is_proxy || dq_config.nodes == 1 || likely(!qatomic_read(&t->wanted))) {
+        return;
+    }
+    node = qatomic_xchg(&t->wanted, 0) - 1;
+    if (node > 0) {
+        if (!qatomic_read(&dq_engaged)) {
+            dq_engage();
+        }
+        dq_place_moved(0, node);
+        dq_stat_add(migrations, 1);
+        t->node = node;
+        siglongjmp(*out, 1);
+    }
+}
+
+/*
+ * The thread looks at `wanted` when it passes, and its proxy before it waits and with each answer; so
+ * whichever of both it is now, or becomes meanwhile, one of the two calls below makes it look.
+ */
+void dq_thread_want(CPUState *cpu, int node)
+{
+    TaskState *ts = get_task_state(cpu);
+
+    qatomic_set(&ts->dq->wanted, 1 + node);
+    smp_mb();
+    dq_proxy_nudge(ts->ts_tid);
+    cpu_exit(cpu);
+}
+
 void dq_cpu_loop(CPUArchState *env)
 {
     struct dq_thread *t = dq_this_thread();
 
-    if (t && t->node) {
-        be_proxy(env, t);
-    }
-    dq_stat_add(threads, 1);
-    dq_split_settle(env_cpu(env)); /* nothing, but known to it from now on */
     dq_awake_begin();
-    cpu_loop(env);
+    dq_split_settle(env_cpu(env)); /* nothing, but known to it from now on */
+    if (!t || !t->node) {
+        dq_stat_add(threads, 1);
+    }
+    run(env, t);
+}
+
+void dq_main_loop(CPUArchState *env)
+{
+    if (dq_config.nodes > 1) {
+        get_task_state(env_cpu(env))->dq = g_new0(struct dq_thread, 1);
+    }
+    run(env, dq_this_thread());
 }
 
 /* ---------------------------------------------------------------- on the slave */
@@ -421,7 +501,7 @@ static CPUArchState *template_env;
 struct start {
     struct dq_thread *t;
     size_t length;
-    unsigned char state[];
+    _Alignas(8) unsigned char state[]; /* struct dq_moved, and the thread's */
 };
 
 void dq_thread_template(CPUArchState *env)
@@ -474,6 +554,7 @@ static void set_guest_base(void)
 static void *run_thread(void *arg)
 {
     struct start *start = arg;
+    const struct dq_moved *moved = (const void *)start->state;
     struct dq_thread *t = start->t;
     TaskState *template_ts = get_task_state(env_cpu(template_env));
     CPUArchState *env;
@@ -499,13 +580,15 @@ static void *run_thread(void *arg)
     ts->dq = t;
     cpu->opaque = ts;
     thread_cpu = cpu;
-    if (dq_state_unpack(env, start->state, start->length)) {
+    if (start->length < sizeof(*moved) ||
+        dq_state_unpack(env, start->state + sizeof(*moved), start->length - sizeof(*moved))) {
         dq_control_error(125,
                          "node %d got a malformed thread; install the same dqemu on every "
                          "node",
                          dq_config.node);
         _exit(125);
     }
+    t->remote.before_ns = moved->used_ns;
     g_free(start);
     t->told_mask = dq_mask_pack(&ts->signal_mask);
     dq_stat_add(threads, 1);
@@ -587,7 +670,7 @@ void dq_thread_move(CPUArchState *env)
 
     g_byte_array_set_size(state, sizeof(moved));
     dq_state_pack(env, state);
-    moved.used_ns = own_ns();
+    moved.used_ns = own_ns() + t->remote.before_ns;
     memcpy(state->data, &moved, sizeof(moved));
     dq_remote_close(&t->remote);
     dq_stat_add(migrations, 1);

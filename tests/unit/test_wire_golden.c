@@ -42,7 +42,9 @@ static const struct dq_msg_syscall a_dq_msg_syscall = {
 static const struct dq_msg_result a_dq_msg_result = {.tid = 0x04030201,
                                                      .signals = 0x08070605,
                                                      .value = 0x100f0e0d0c0b0a09,
-                                                     .mask = 0x1817161514131211};
+                                                     .mask = 0x1817161514131211,
+                                                     .go = 0x1c1b1a19,
+                                                     .zero = 0x201f1e1d};
 static const struct dq_msg_futex a_dq_msg_futex = {.addr = 0x0807060504030201,
                                                    .cookie = 0x100f0e0d0c0b0a09,
                                                    .to = 0x1817161514131211,
@@ -112,7 +114,7 @@ static const struct {
     {"SPLIT", "100000001a000000", 16},
     {"SPLIT_DONE", "100000001b000000", 16},
     {"START", "080000001c000000", 8},
-    {"RESULT", "180000001d000000", 24},
+    {"RESULT", "200000001d000000", 32},
     {"KICK", "080000001e000000", 8},
     {"SYSCALL", "480000001f000000", 72},
     {"TAKE", "0800000020000000", 8},
