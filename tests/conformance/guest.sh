@@ -48,3 +48,12 @@ load() { # NAME
 stress() { # OPTION...
     guest stress-ng --verify --temp-path "$PWD" "$@"
 }
+
+# One of its stressors, by two children, with as little memory and disk as each of them can do with
+stressor() { # NAME [CHILDREN]
+    stress "--$1" "${2:-2}" "--$1-ops" 50 --timeout 10 --chdir-dirs 64 --copy-file-bytes 128M --fallocate-bytes 1M \
+        --fiemap-bytes 1M --malloc-bytes 1M --memfd-bytes 2M --memrate-bytes 1M --mmap-bytes 4M \
+        --mremap-bytes 4M --msync-bytes 1M --pagemove-bytes 1M --pthread-max 16 --readahead-bytes 1M \
+        --shm-bytes 1M --shm-sysv-bytes 1M --sock-domain unix --sync-file-bytes 1M --vm-bytes 4M \
+        --vm-rw-bytes 1M
+}

@@ -22,20 +22,30 @@ export SYSROOT OUT
 
 # ---- what to run: lines of the table, in build/conformance/selected
 
+fetch() { # PACKAGES: with commas
+    # shellcheck disable=SC2086 # one word a package
+    "$TOP/tests/sysroot.sh" "$SYSROOT" ${1//,/ } >"$OUT/sysroot.log" 2>&1
+}
+
 trees() { # the lines of trees that a user has
     [ -z "${POSIX_TESTS:-}" ] || "$here/trees.sh" posix "$POSIX_TESTS"
     [ -z "${TCG_TESTS:-}" ] || "$here/trees.sh" tcg "$TCG_TESTS"
 }
 
-select_programs() { # PATTERN
-    { sed '/^#/d; /^ *$/d' "$here/programs"; trees; } |
-        awk -v set="$CONFORMANCE" -v name="$1" \
-            '$1 ~ name && (set == "long" || $2 == "short" || $2 == "tree")' >"$OUT/selected"
+# The lines of all that stress-ng has, which must be asked.
+stressors() { # PATTERN
+    [ "$CONFORMANCE" = long ] || return 0
+    if fetch stress-ng; then
+        "$here/stressors.sh" "$1"
+    else
+        echo "stress/all long stress-ng 3 60 status stressor all" # absent
+    fi
 }
 
-fetch() { # PACKAGES: with commas
-    # shellcheck disable=SC2086 # one word a package
-    "$TOP/tests/sysroot.sh" "$SYSROOT" ${1//,/ } >"$OUT/sysroot.log" 2>&1
+select_programs() { # PATTERN
+    { sed '/^#/d; /^ *$/d' "$here/programs"; stressors "$1"; trees; } |
+        awk -v set="$CONFORMANCE" -v name="$1" \
+            '$1 ~ name && (set == "long" || $2 == "short" || $2 == "tree")' >"$OUT/selected"
 }
 
 # Packages of the selected programs, at once; if that fails, which are not to be had: in
