@@ -57,3 +57,37 @@ stressor() { # NAME [CHILDREN]
         --shm-bytes 1M --shm-sysv-bytes 1M --sock-domain unix --sync-file-bytes 1M --vm-bytes 4M \
         --vm-rw-bytes 1M
 }
+
+# A test of LTP: a line for each thing it looked at that was as it should be, and one for its end. A line
+# of the test may look at several, or at one several times: they are numbered.
+ltp() { # PROGRAM ARGUMENT...
+    local name=$1 status
+    shift
+    LTPROOT=$OUT/ltp PATH=$OUT/ltp/testcases/bin:$PATH LTP_COLORIZE_OUTPUT=n guest "$OUT/ltp/$name" "$@" >said 2>&1
+    status=$?
+    tr -d '\0' <said | awk -v name="${name%@thread}" -v status=$status '
+        function tell(verdict, place) { print verdict, place, ++seen[place] }
+        match($0, /[^\/ ]+:[0-9]+: T(PASS|FAIL|BROK)/) {
+            split(substr($0, RSTART, RLENGTH), part, ": ")
+            tell(part[2] == "TPASS" ? "pass" : "fail", part[1])
+            next
+        }
+        $3 ~ /^T(PASS|FAIL|BROK)$/ && $2 ~ /^[0-9]+$/ { tell($3 == "TPASS" ? "pass" : "fail", $1 ":" $2) }
+        END { print status % 4 ? "fail" : "pass", name, "ends" }'
+    cat said >&2
+    exit $status
+}
+
+# A program of SPLASH, in a folder with a copy of its inputs; without times, without what threads print
+# as they come, and in an order that they do not change.
+inputs() { # FOLDER
+    local name
+    for name in inputs small random.in; do
+        [ ! -e "$OUT/splash/codes/$1/$name" ] || cp -r "$OUT/splash/codes/$1/$name" .
+    done
+}
+splash() { # PROGRAM ARGUMENT...
+    guest "$OUT/splash/codes/$1" "${@:2}" >said || return
+    sed '/PROCESS STATISTICS/,/TIMING INFORMATION/d; /time\|compute\|fraction\|iter_num\|^Step /Id' said | sort
+    rm -f said times
+}

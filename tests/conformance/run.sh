@@ -5,7 +5,9 @@
 #
 #   CONFORMANCE=short|long   the table's short programs, or all          (short)
 #   POSIX_TESTS=DIR          also the Open POSIX test suite in DIR
-#   TCG_TESTS=DIR            also the multiarch programs of QEMU's tests/tcg in DIR
+#   QEMU_SRC=DIR             also the programs of tests/tcg of QEMU's source in DIR
+#   LTP_DIR=DIR              also the tests of system calls of the Linux Test Project in DIR
+#   SPLASH_DIR=DIR           also SPLASH-3 in DIR
 #   CONFORMANCE_MEMORY=BYTES all processes of a run together may take no more   (8 GiB)
 #
 # Prints a line a program, and totals; status 1 if a program differs. README.md says how to read it.
@@ -27,9 +29,11 @@ fetch() { # PACKAGES: with commas
     "$TOP/tests/sysroot.sh" "$SYSROOT" ${1//,/ } >"$OUT/sysroot.log" 2>&1
 }
 
-trees() { # the lines of trees that a user has
-    [ -z "${POSIX_TESTS:-}" ] || "$here/trees.sh" posix "$POSIX_TESTS"
-    [ -z "${TCG_TESTS:-}" ] || "$here/trees.sh" tcg "$TCG_TESTS"
+trees() { # PATTERN: the lines of trees that a user has
+    [ -z "${POSIX_TESTS:-}" ] || "$here/trees.sh" posix "$POSIX_TESTS" "$1"
+    [ -z "${QEMU_SRC:-}" ] || "$here/trees.sh" tcg "$QEMU_SRC/tests/tcg" "$1"
+    [ -z "${LTP_DIR:-}" ] || "$here/trees.sh" ltp "$LTP_DIR" "$1"
+    [ -z "${SPLASH_DIR:-}" ] || "$here/trees.sh" splash "$SPLASH_DIR" "$1"
 }
 
 # The lines of all that stress-ng has, which must be asked.
@@ -43,7 +47,7 @@ stressors() { # PATTERN
 }
 
 select_programs() { # PATTERN
-    { sed '/^#/d; /^ *$/d' "$here/programs"; stressors "$1"; trees; } |
+    { sed '/^#/d; /^ *$/d' "$here/programs"; stressors "$1"; trees "$1"; } |
         awk -v set="$CONFORMANCE" -v name="$1" \
             '$1 ~ name && (set == "long" || $2 == "short" || $2 == "tree")' >"$OUT/selected"
 }

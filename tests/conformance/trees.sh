@@ -3,10 +3,20 @@
 # and again so that its main() runs in a thread, which two nodes place on the other one. Prints a
 # line of the ledger's table for each.
 #
-#   trees.sh posix DIR     Open POSIX test suite: conformance/interfaces/*/N-M.c below DIR
-#   trees.sh tcg DIR       QEMU's tests/tcg: multiarch/*.c, multiarch/linux/*.c
+#   trees.sh posix DIR [PATTERN]     Open POSIX test suite
+#   trees.sh tcg DIR [PATTERN]       tests/tcg of QEMU
+#   trees.sh ltp DIR [PATTERN]       Linux Test Project: the tests of system calls
+#   trees.sh splash DIR [PATTERN]    SPLASH-3
 #
-# What does not compile is left out: its names are in build/conformance/KIND/failed.
+# trees/KIND.sh says what is taken of a tree. Built are the programs whose names match PATTERN (a
+# regular expression). What does not compile is left out: its names are in build/conformance/KIND/failed.
+#
+# trees/KIND.sh defines
+#   seconds              the time limit of a run
+#   sources              prints paths below the tree
+#   name_of SOURCE       the program's name
+#   object SOURCE FILE   compiles it to the object FILE
+# and, where it differs from what is below: prepare, link, line.
 #
 # SPDX-License-Identifier: GPL-2.0-or-later
 set -euo pipefail
@@ -14,64 +24,61 @@ export LC_ALL=C
 here=$(cd "$(dirname "$0")" && pwd)
 kind=$1
 tree=$(cd "$2" && pwd)
-export here kind tree
-export out=$here/../../build/conformance/$kind
-export cc=${GUEST_CC:-aarch64-linux-gnu-gcc}
+pattern=${3:-.}
+out=$here/../../build/conformance/$kind
+mkdir -p "$out"
+out=$(cd "$out" && pwd)
+cc=${GUEST_CC:-aarch64-linux-gnu-gcc}
+flags=(-std=gnu11 -D_GNU_SOURCE -O1 -g -w -pthread -static)
 
-# what belongs to a plugin, a debugger or a terminal, and what does not end by itself
-unfit='/(test-plugin|late-attach|catch-syscalls|follow-fork-mode|semi|gdb)[^/]*$'
+prepare() { :; }
 
-sources() { # paths below the tree
-    cd "$tree"
-    case $kind in
-    posix) find . -path '*conformance/interfaces/*' -name '[0-9]*-[0-9]*.c' ;;
-    tcg) find multiarch multiarch/linux -maxdepth 1 -name '*.c' | grep -vE "$unfit" ;;
-    esac | sed 's,^\./,,' | sort -u
+compile() { # OBJECT FILE-OR-FLAG...: one object of all, whose main() has another name
+    "$cc" "${flags[@]}" -r -nostdlib -Dmain=dqemu_moved_main -o "$@"
 }
 
-# interface/N-M, or the program's name
-name_of() { # SOURCE
-    sed 's,^.*interfaces/,,; s,^multiarch/,,; s,\.c$,,' <<<"$1"
+link() { # OBJECT PROGRAM
+    "$cc" "${flags[@]}" -Wl,--defsym,main=dqemu_moved_main -o "$2" "$1" -lm -lrt &&
+        "$cc" "${flags[@]}" -o "$2@thread" "$here/thread_main.c" "$1" -lm -lrt
 }
 
-compile() { # SOURCE
-    local source=$tree/$1 name flags=(-std=gnu11 -D_GNU_SOURCE -O1 -g -w -pthread -static) more=()
-    name=$(name_of "$1")
-    mkdir -p "$out/$(dirname "$name")"
-    case $kind in
-    posix)
-        flags+=(-I"${source%/conformance/*}/include" -I"$(dirname "$source")")
-        # what several tests of the suite share; in some versions main() is there, and calls the test
-        for shared in "$(dirname "$source")"/*common*.c "${source%/conformance/*}"/lib/*.c; do
-            [ ! -e "$shared" ] || more+=("$shared")
-        done
-        ;;
-    tcg)
-        flags+=(-I"$tree/multiarch")
-        [[ $name != float_* ]] || more=("$tree/multiarch/libs/float_helpers.c")
-        ;;
-    esac
-    "$cc" "${flags[@]}" -o "$out/$name" "$source" "${more[@]}" -lm -lrt &&
-        "$cc" "${flags[@]}" -r -nostdlib -Dmain=dqemu_moved_main -o "$out/$name.o" "$source" "${more[@]}" &&
-        "$cc" "${flags[@]}" -o "$out/$name@thread" "$here/thread_main.c" "$out/$name.o" -lm -lrt
-} 2>/dev/null
+line() { # NAME
+    echo "$kind/$1 tree - 2 $seconds status guest \"\$OUT/$kind/$1\""
+}
+
+matches() { # NAME: it, or what it is called in a thread
+    [[ $kind/$1 =~ $pattern || $kind/$1@thread =~ $pattern ]]
+}
 
 # Its lines, when it compiles.
 lines() { # SOURCE
-    local name seconds=60
+    local name object
     name=$(name_of "$1")
-    [ "$kind" = posix ] || seconds=300
-    if [ "$out/$name@thread" -nt "$tree/$1" ] || compile "$1"; then
-        echo "$kind/$name tree - 2 $seconds status guest \"\$OUT/$kind/$name\""
-        echo "$kind/$name@thread tree - 2 $seconds status guest \"\$OUT/$kind/$name@thread\""
+    matches "$name" || return 0
+    object=$out/$name.o
+    mkdir -p "$(dirname "$object")"
+    if [ "$out/$name@thread" -nt "$tree/$1" ] ||
+        { object "$1" "$object" && link "$object" "$out/$name"; } 2>/dev/null; then
+        line "$name"
+        line "$name@thread"
     else
         echo "$kind/$name" >>"$out/failed"
     fi
-    rm -f "$out/$name.o"
+    rm -f "$object"
 }
 
-mkdir -p "$out"
+# All of them, as many at a time as there are processors.
+all_lines() {
+    export here kind tree pattern out cc seconds flags_given="${flags[*]}"
+    mapfile -t functions < <(compgen -A function)
+    export -f "${functions[@]}"
+    # shellcheck disable=SC2016 # for the inner shell
+    (cd "$tree" && sources) | sed 's,^\./,,' | sort -u |
+        xargs -P "$(nproc)" -I{} bash -c 'read -ra flags <<<"$flags_given"; lines "$1"' lines {} | sort
+}
+
 rm -f "$out/failed"
-export -f lines compile name_of
-# shellcheck disable=SC2016 # for the inner shell
-sources | xargs -P "$(nproc)" -I{} bash -c 'lines "$1"' lines {} | sort
+# shellcheck source=/dev/null
+. "$here/trees/$kind.sh"
+prepare >&2
+all_lines
