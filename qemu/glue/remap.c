@@ -2,9 +2,10 @@
  * mremap() over all nodes.
  *
  * Private memory that moves is copied on the master, the pages that somebody has touched alone (those
- * of a file that nobody has touched get its content at their new place); the kernel moves its own
- * mappings. What grows in place does so in the reserved range, also before the
- * cluster is engaged, where the host's kernel sees no room: there QEMU's own function does the rest.
+ * of a file that nobody has touched get its content at their new place, and at the old one with
+ * MREMAP_DONTUNMAP); the kernel moves its own mappings. What grows in place does so in the reserved range,
+ * also before the cluster is engaged, where the host's kernel sees no room: there QEMU's own function does
+ * the rest. In the child of a fork it would not know what was a file's: that is done here, too.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -207,9 +208,157 @@ static abi_long move_and_keep(const struct remap *r)
     return host == MAP_FAILED ? -1 : (abi_long)to;
 }
 
+/* Where the foreign stretch begins that ends the range. With mmap_lock. */
+static abi_ulong foreign_end(abi_ulong start, abi_ulong len)
+{
+    abi_ulong last = start + len - 1, to = last, begin = start;
+    bool before = false, foreign;
+
+    for (abi_ulong from = start;; from = to + 1, to = last) {
+        foreign = page_stretch(from, &to) & DQ_PAGE_FOREIGN;
+        begin = foreign && !before ? from : begin;
+        before = foreign;
+        if (to == last) {
+            return begin;
+        }
+    }
+}
+
+/* ---------------------------------------------------------------- in the child of a fork */
+
+/*
+ * What is one mapping of a file for the guest is several of the kernel's here: anonymous memory where it was
+ * touched. It moves in as many pieces as the kernel asks for. Where it was is reserved then. With mmap_lock.
+ */
+static bool move_pieces(char *from, size_t len, char *to)
+{
+    size_t half = ROUND_UP(len / 2, DQ_PAGE_SIZE);
+
+    if (mremap(from, len, len, MREMAP_MAYMOVE | MREMAP_FIXED, to) == to) {
+        return mmap(from, len, PROT_NONE, MAP_FIXED | MAP_ANONYMOUS | MAP_PRIVATE | MAP_NORESERVE,
+                    -1, 0) == from;
+    }
+    return errno == EFAULT && half < len && move_pieces(from, half, to) &&
+           move_pieces(from + half, len - half, to + half);
+}
+
+/* With mmap_lock. */
+static void copy_flags(abi_ulong from, abi_ulong len, abi_ulong to)
+{
+    abi_ulong last = from + len - 1, end = last;
+
+    for (abi_ulong at = from;; at = end + 1, end = last) {
+        int flags = page_stretch(at, &end);
+
+        page_set_flags(at - from + to, end - from + to, new_flags(flags));
+        if (end == last) {
+            return;
+        }
+    }
+}
+
+static void show_source(abi_ulong start, abi_ulong len, const void *source, void *arg)
+{
+    if (source) {
+        dq_source_restore(start, len, source);
+    } else {
+        dq_map_restore_host(start, len);
+    }
+}
+
+/* Nothing is mapped at `to`. With mmap_lock. */
+static bool move_files(abi_ulong from, abi_ulong len, abi_ulong to, bool keep)
+{
+    if (keep && !dq_source_copy(from, len, to)) {
+        return false;
+    }
+    if (!move_pieces(g2h_untagged(from), len, g2h_untagged(to))) {
+        return false;
+    }
+    copy_flags(from, len, to);
+    dq_mlock_move(from, len, to);
+    if (keep) {
+        dq_source_each(from, len, show_source, NULL);
+    } else {
+        dq_source_move(from, len, to);
+        page_set_flags(from, from + len - 1, 0);
+    }
+    return true;
+}
+
+/* The end may lie beyond the end of the file. With mmap_lock. */
+static bool grow_files(abi_ulong start, abi_ulong size, abi_ulong more)
+{
+    abi_ulong tail = start + size, begin;
+    int flags = page_get_flags(tail - 1);
+    void *mapping = dq_source_grow(tail, more);
+
+    if (!mapping) {
+        begin = foreign_end(start, size);
+        if (!grow_over_reserved(begin, tail - begin, more)) {
+            return false;
+        }
+    } else if (mapping == MAP_FAILED) {
+        return false;
+    }
+    page_set_flags(tail, tail + more - 1, new_flags(flags));
+    if (mapping) {
+        dq_source_add(tail, more, mapping);
+        dq_source_restore(tail, more, mapping);
+    }
+    return true;
+}
+
+/* Sizes differ, or it has to move. */
+static abi_long remap_files_to(const struct remap *r, abi_ulong to)
+{
+    abi_ulong size = MIN(r->old_size, r->new_size);
+    bool done;
+
+    if (r->old_size > size && target_munmap(r->from + size, r->old_size - size)) {
+        return -1;
+    }
+    if (r->flags & MREMAP_FIXED && target_munmap(to, r->new_size)) {
+        return -1;
+    }
+    mmap_lock();
+    done = (to == r->from || move_files(r->from, size, to, r->flags & MREMAP_DONTUNMAP)) &&
+           (r->new_size == size || grow_files(to, size, r->new_size - size));
+    mmap_unlock();
+    return done ? (abi_long)to : -1;
+}
+
+static bool has_room(const struct remap *r)
+{
+    return guest_range_valid_untagged(r->from, r->new_size) &&
+           dq_map_is_empty(r->from + r->old_size, r->new_size - r->old_size);
+}
+
+static abi_long remap_files(const struct remap *r)
+{
+    bool stays = !(r->flags & (MREMAP_FIXED | MREMAP_DONTUNMAP));
+    abi_ulong to = r->flags & MREMAP_FIXED ? r->to : r->from;
+
+    if (stays && r->new_size > r->old_size && !has_room(r)) {
+        if (!(r->flags & MREMAP_MAYMOVE)) {
+            errno = ENOMEM;
+            return -1;
+        }
+        stays = false;
+    }
+    if (!stays && !(r->flags & MREMAP_FIXED)) {
+        to = dq_map_choose(0, r->new_size, 0);
+    }
+    return to == (abi_ulong)-1 ? -1 : remap_files_to(r, to);
+}
+
 /* False: QEMU's function does it. */
 static bool remap_unengaged(const struct remap *r, abi_long *ret)
 {
+    if (r->old_size && dq_source_within(r->from, r->old_size)) {
+        *ret = remap_files(r);
+        return true;
+    }
     if (r->flags & MREMAP_DONTUNMAP) {
         *ret = move_and_keep(r);
         return true;
@@ -245,22 +394,6 @@ static bool grow_private(abi_ulong tail, abi_ulong more, int old_flags)
     return dq_map_allow(tail, more, dq_map_guest_prot(old_flags), new_flags(old_flags));
 }
 
-/* Where the foreign stretch begins that ends the range. With mmap_lock. */
-static abi_ulong foreign_end(abi_ulong start, abi_ulong len)
-{
-    abi_ulong last = start + len - 1, to = last, begin = start;
-    bool before = false, foreign;
-
-    for (abi_ulong from = start;; from = to + 1, to = last) {
-        foreign = page_stretch(from, &to) & DQ_PAGE_FOREIGN;
-        begin = foreign && !before ? from : begin;
-        before = foreign;
-        if (to == last) {
-            return begin;
-        }
-    }
-}
-
 /* In place only what is shared can; what is private, and beyond the end of its file, has to move. */
 static bool grow_foreign(abi_ulong start, abi_ulong old_size, abi_ulong more, int old_flags)
 {
@@ -281,12 +414,6 @@ static bool grow_foreign(abi_ulong start, abi_ulong old_size, abi_ulong more, in
     dq_map_tell(DQ_MAP_FOREIGN, tail, more, new_flags(old_flags));
     dq_map_wait();
     return true;
-}
-
-static bool has_room(const struct remap *r)
-{
-    return guest_range_valid_untagged(r->from, r->new_size) &&
-           dq_map_is_empty(r->from + r->old_size, r->new_size - r->old_size);
 }
 
 static abi_long grow(const struct remap *r)
@@ -366,14 +493,18 @@ static bool copy_pages(abi_ulong from, abi_ulong to, abi_ulong len)
     return err == 0;
 }
 
-/* The old place, as it was: its pages untouched. */
-static bool leave_empty(abi_ulong start, abi_ulong len)
+static void reset_untouched(abi_ulong start, abi_ulong len, const void *source, void *arg)
 {
-    dq_pager_reset(start >> DQ_PAGE_BITS, len >> DQ_PAGE_BITS);
+    dq_source_reset(start, len, source);
+}
+
+/* The old place, as it was: its pages untouched, zeroes or the file's. */
+static bool leave_untouched(abi_ulong start, abi_ulong len)
+{
+    dq_source_each(start, len, reset_untouched, NULL);
     return true;
 }
 
-/* Where the range goes, it has the same source. */
 static void share_source(abi_ulong start, abi_ulong len, const void *source, void *distance)
 {
     if (source) {
@@ -381,25 +512,53 @@ static void share_source(abi_ulong start, abi_ulong len, const void *source, voi
     }
 }
 
+/*
+ * Where the range goes, it has the same sources: those that move with it later, or others, if the range
+ * keeps its own.
+ */
+static bool share_sources(abi_ulong from, abi_ulong len, abi_ulong to, bool keep)
+{
+    abi_ulong distance = keep ? 0 : to - from;
+
+    if (keep && !dq_source_copy(from, len, to)) {
+        return false;
+    }
+    dq_source_each(keep ? to : from, len, share_source, &distance);
+    return true;
+}
+
+/* What the range had is at its new place: it goes, or stays untouched. */
+static bool give_up(abi_ulong from, abi_ulong len, abi_ulong to, bool keep)
+{
+    dq_mlock_move(from, len, to);
+    if (keep) {
+        return leave_untouched(from, len);
+    }
+    dq_source_move(from, len, to);
+    if (dq_map_forget(from, len)) {
+        return true;
+    }
+    dq_source_move(to, len, from);
+    dq_mlock_move(to, len, from);
+    return false;
+}
+
 static bool move_private(abi_ulong from, abi_ulong len, abi_ulong to, int flags, bool keep)
 {
-    abi_ulong distance = to - from;
     int err;
 
     dq_map_exclude(from, len);
     dq_map_exclude(to, len);
     /* before anything is copied there: who touches a page of zeroes is granted its neighbours, too */
-    dq_source_each(from, len, share_source, &distance);
+    if (!share_sources(from, len, to, keep)) {
+        return false;
+    }
     if (copy_pages(from, to, len) &&
         dq_map_allow(to, len, dq_map_guest_prot(flags), new_flags(flags))) {
         dq_map_restore_host(from, len);
-        dq_source_move(from, len, to);
-        dq_mlock_move(from, len, to);
-        if (keep ? leave_empty(from, len) : dq_map_forget(from, len)) {
+        if (give_up(from, len, to, keep)) {
             return true;
         }
-        dq_source_move(to, len, from);
-        dq_mlock_move(to, len, from);
     }
     err = errno;
     dq_map_restore_host(from, len);
@@ -512,16 +671,10 @@ static abi_long remap(const struct remap *r)
     return move(r);
 }
 
-/* Only shared memory can be mapped twice; and what a file's content goes with cannot be left behind. */
+/* Only shared memory can be mapped twice. */
 static int check_kind(const struct remap *r)
 {
-    bool foreign = page_get_flags(r->from) & DQ_PAGE_FOREIGN;
-
-    if ((!r->old_size && !foreign) ||
-        (r->flags & MREMAP_DONTUNMAP && dq_source_within(r->from, r->old_size))) {
-        return EINVAL;
-    }
-    return 0;
+    return !r->old_size && !(page_get_flags(r->from) & DQ_PAGE_FOREIGN) ? EINVAL : 0;
 }
 
 bool dq_mremap(abi_ulong old_addr, abi_ulong old_size, abi_ulong new_size, unsigned long flags,

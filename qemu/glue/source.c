@@ -172,6 +172,36 @@ void dq_source_move(abi_ulong start, abi_ulong len, abi_ulong to)
     }
 }
 
+/*
+ * A mapping can be mapped a second time if it moves and the kernel leaves an empty one where it was: both
+ * then show the file, as nothing was ever written to it. MAP_FAILED with errno; EINVAL before Linux 5.13.
+ */
+static void *map_twice(char *mapping, abi_ulong len)
+{
+    return mremap(mapping, len, len, MREMAP_MAYMOVE | MREMAP_DONTUNMAP, NULL);
+}
+
+bool dq_source_copy(abi_ulong start, abi_ulong len, abi_ulong to)
+{
+    abi_ulong last = start + len - 1;
+
+    for (IntervalTreeNode *n = interval_tree_iter_first(&sources, start, last); n;
+         n = interval_tree_iter_next(n, start, last)) {
+        abi_ulong from = MAX(n->start, start), bytes = MIN(n->last, last) - from + 1;
+        char *twin =
+            map_twice(container_of(n, struct source, node)->host + (from - n->start), bytes);
+        int err = errno;
+
+        if (twin == MAP_FAILED) {
+            dq_source_forget(to, len);
+            errno = err;
+            return false;
+        }
+        insert(from - start + to, from - start + to + bytes - 1, twin);
+    }
+    return true;
+}
+
 void *dq_source_grow(abi_ulong end, abi_ulong more)
 {
     struct source *s = first_in(end - 1, end - 1);
@@ -182,8 +212,12 @@ void *dq_source_grow(abi_ulong end, abi_ulong more)
         return NULL;
     }
     length = end - s->node.start;
-    host = dq_pager_grow_file(s->node.start >> DQ_PAGE_BITS, length >> DQ_PAGE_BITS, s->host,
-                              more >> DQ_PAGE_BITS);
+    if (dq_engaged) {
+        host = dq_pager_grow_file(s->node.start >> DQ_PAGE_BITS, length >> DQ_PAGE_BITS, s->host,
+                                  more >> DQ_PAGE_BITS);
+    } else {
+        host = mremap(s->host, length, length + more, MREMAP_MAYMOVE);
+    }
     if (host == MAP_FAILED) {
         return MAP_FAILED;
     }
@@ -269,17 +303,13 @@ bool dq_source_access(abi_ulong addr, void *data, size_t len, bool write)
 
 /* ---------------------------------------------------------------- in the child of a fork */
 
-/*
- * A mapping can be mapped a second time if it moves and the kernel leaves an empty one where it was
- * (Linux 5.13 for files): both then show the file.
- */
 static bool can_twin(void *mapping)
 {
     static int can = -1;
     void *twin;
 
     if (can < 0) {
-        twin = mremap(mapping, DQ_PAGE_SIZE, DQ_PAGE_SIZE, MREMAP_MAYMOVE | MREMAP_DONTUNMAP, NULL);
+        twin = map_twice(mapping, DQ_PAGE_SIZE);
         can = twin != MAP_FAILED;
         if (can) {
             munmap(twin, DQ_PAGE_SIZE);

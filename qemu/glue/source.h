@@ -39,6 +39,11 @@ void dq_source_forget(abi_ulong start, abi_ulong len);
 /* The range has another address from now on. */
 void dq_source_move(abi_ulong start, abi_ulong len, abi_ulong to);
 /*
+ * The range at `to`, which has no source, has the same sources as this one, by mappings of its own. False
+ * with errno: as before; EINVAL if the kernel cannot map a file's mapping twice. Does not block.
+ */
+bool dq_source_copy(abi_ulong start, abi_ulong len, abi_ulong to);
+/*
  * The mapping that ends before `end` grows: what the kernel has mapped beyond, somewhere; it
  * is the caller's. NULL if it is no mapping of a file, MAP_FAILED with errno if it cannot grow.
  */
