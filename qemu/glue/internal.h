@@ -209,6 +209,11 @@ void dq_grow(CPUState *cpu, abi_ptr addr);
 bool dq_mlock_call(int num, const abi_long arg[8], abi_long *ret);
 void dq_mlock_in_child(void);
 
+/* ------------------------------------------------------------------ advice.c */
+
+/* After a fork, in the child: nothing is locked, and the kernel knows the rest. */
+void dq_advice_in_child(void);
+
 /* ------------------------------------------------------------------ thread.c */
 
 /* START, on a slave's loop. */

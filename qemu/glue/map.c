@@ -101,9 +101,6 @@ bool dq_map_call(int num, abi_long arg)
     }
 }
 
-/* Some memory is to be empty in a forked child. With the turn. */
-static bool wiped;
-
 /* Is the page at `from` foreign? *last: that of the range; then, to where it is the same. */
 static bool stretch_of_kind(abi_ulong from, abi_ulong *last)
 {
@@ -283,9 +280,7 @@ static bool forbid_host(abi_ulong start, abi_ulong len)
         mmap_lock();
         done = try_to_protect(start, len, PROT_NONE);
         if (done) {
-            if (wiped) { /* what is mapped next has not asked for it */
-                madvise(g2h_untagged(start), len, MADV_KEEPONFORK);
-            }
+            dq_advice_clear_host(start, len);
             dq_map_each_kind(start, len, reserve_again, NULL);
             page_set_flags(start, start + len - 1, 0);
             shm_region_rm_complete(start, start + len - 1);
@@ -303,7 +298,7 @@ bool dq_map_forget(abi_ulong start, abi_ulong len)
     }
     dq_map_tell(DQ_MAP_FORBID, start, len, 0);
     dq_map_wait();
-    dq_mlock_forget(start, len);
+    dq_advice_forget(start, len);
     dq_pager_reset(start >> DQ_PAGE_BITS, len >> DQ_PAGE_BITS);
     dq_source_forget(start, len);
     return true;
@@ -312,7 +307,7 @@ bool dq_map_forget(abi_ulong start, abi_ulong len)
 /* Before the cluster is engaged, and in the child of a fork, QEMU's own function does the rest. */
 void dq_map_forget_unengaged(abi_ulong start, abi_ulong len)
 {
-    dq_mlock_forget(start, len);
+    dq_advice_forget(start, len);
     if (dq_source_any()) {
         mmap_lock();
         dq_source_forget(start, len);
@@ -516,10 +511,8 @@ static abi_long replace(abi_ulong start, abi_ulong len, int prot, int flags, int
     }
     dq_map_tell(dq_map_op(page_flags), start, len, page_flags);
     dq_map_wait();
-    if (wiped) {
-        madvise(g2h_untagged(start), len, MADV_KEEPONFORK);
-    }
-    dq_mlock_forget(start, len);
+    dq_advice_clear_host(start, len);
+    dq_advice_forget(start, len);
     if (file) {
         mprotect(file, len, PROT_READ);
     } else {
@@ -566,7 +559,7 @@ static void mark_growing(abi_ulong start, abi_ulong len)
 static bool map_unengaged(abi_ulong start, abi_ulong len, int prot, int flags, int fd, off_t offset,
                           bool locked, abi_long *ret)
 {
-    static bool again; /* the turn guards it */
+    static __thread bool again;
 
     if (flags & MAP_FIXED) {
         dq_map_forget_unengaged(start, len);
@@ -681,77 +674,6 @@ bool dq_mprotect(abi_ulong start, abi_ulong len, int prot, int page_flags, int *
     return true;
 }
 
-/* ---------------------------------------------------------------- advice */
-
-static void dontneed(abi_ulong start, abi_ulong len, const void *source, void *arg)
-{
-    if (dq_engaged) {
-        dq_map_exclude(start, len);
-        dq_source_reset(start, len, source);
-    } else if (source) {
-        dq_source_restore(start, len, source);
-    } else {
-        madvise(g2h_untagged(start), len, MADV_DONTNEED);
-    }
-    mmap_lock();
-    page_reset_target_data(start, start + len - 1);
-    mmap_unlock();
-}
-
-static void dontneed_kind(abi_ulong start, abi_ulong len, bool foreign, void *arg)
-{
-    if (foreign) {
-        madvise(g2h_untagged(start), len, MADV_DONTNEED);
-    } else {
-        dq_source_each(start, len, dontneed, NULL);
-    }
-}
-
-/* What is of a file, for the guest, is anonymous for the kernel, which would take it. */
-static bool is_anonymous(void *arg, int page_flags)
-{
-    return page_flags & PAGE_ANON;
-}
-
-/* What a child of a fork shall find: QEMU asks the kernel. True: it must not. */
-static bool advise_forks(abi_ulong start, abi_ulong len, abi_long *ret)
-{
-    if (dq_engaged && !dq_map_every(start, len, is_anonymous, NULL)) {
-        *ret = -TARGET_EINVAL;
-        return true;
-    }
-    wiped = true;
-    return false;
-}
-
-/* In the child of a fork what was a file's is still anonymous memory. */
-bool dq_madvise(abi_ulong start, abi_ulong len, int advice, abi_long *ret)
-{
-    if (advice == MADV_WIPEONFORK || advice == MADV_KEEPONFORK) {
-        return advise_forks(start, len, ret);
-    }
-    if (advice == MADV_DONTNEED && dq_mlock_any(start, len)) {
-        *ret = -TARGET_EINVAL;
-        return true;
-    }
-    if ((!dq_engaged && !dq_source_within(start, len)) || advice != MADV_DONTNEED) {
-        return false;
-    }
-    if (!page_check_range(start, len, PAGE_VALID)) {
-        *ret = -TARGET_ENOMEM;
-        return true;
-    }
-    if (!dq_engaged) {
-        mmap_lock();
-    }
-    dq_map_each_kind(start, len, dontneed_kind, NULL);
-    if (!dq_engaged) {
-        mmap_unlock();
-    }
-    *ret = 0;
-    return true;
-}
-
 /* ---------------------------------------------------------------- System V */
 
 void dq_shm_attached(abi_ulong start, abi_ulong len)
@@ -767,6 +689,7 @@ void dq_shm_attached(abi_ulong start, abi_ulong len)
     dq_map_wait();
     dq_pager_reset(start >> DQ_PAGE_BITS, len >> DQ_PAGE_BITS);
     dq_source_forget(start, len);
+    dq_advice_forget(start, len);
     dq_foreign = true;
     flags = dq_map_like(page_get_flags(start)) | PAGE_RESET | DQ_PAGE_FOREIGN;
     mmap_lock();
@@ -778,6 +701,7 @@ void dq_shm_attached(abi_ulong start, abi_ulong len)
 
 void dq_shm_detached(abi_ulong start, abi_ulong len)
 {
+    dq_advice_forget(start, len);
     if (!dq_engaged) {
         return;
     }

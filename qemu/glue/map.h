@@ -1,6 +1,6 @@
 /*
- * What the files of the memory map share: map.c (mapping, unmapping, protection, advice), remap.c
- * (mremap), mlock.c. Master only, by the holder of the turn; addresses and lengths are whole pages
+ * What the files of the memory map share: map.c (mapping, unmapping, protection), remap.c
+ * (mremap), advice.c, mlock.c. Master only, by the holder of the turn; addresses and lengths are whole pages
  * of the guest's, and ranges lie within what it can map.
  *
  * The functions that change a range return false, or -1, with errno, and then have changed nothing
@@ -73,6 +73,21 @@ int dq_map_host_prot(int prot);
 int dq_map_guest_prot(int page_flags);
 int dq_map_like(int page_flags);
 
+/* ---- advice.c ---- */
+
+/*
+ * Nothing that was said of the range holds any more; for the kernel, with engaged memory, and here. With or
+ * without mmap_lock. Do not block.
+ */
+void dq_advice_clear_host(abi_ulong start, abi_ulong len);
+void dq_advice_forget(abi_ulong start, abi_ulong len);
+/* What the kernel has to know of the range it knows of `to`, too: engaged memory, not in use yet. */
+bool dq_advice_apply(abi_ulong start, abi_ulong len, abi_ulong to);
+/* The range is at `to` now, and has left nothing, or (`keep`) stays mapped where it was, too. */
+void dq_advice_move(abi_ulong start, abi_ulong len, abi_ulong to, bool keep);
+/* What holds before `end` holds for `more` behind it. Without locking, which blocks. */
+bool dq_advice_grow(abi_ulong end, abi_ulong more);
+
 /* ---- mlock.c ---- */
 
 /*
@@ -80,6 +95,8 @@ int dq_map_like(int page_flags);
  * for it as well. 0 or the error for errno.
  */
 int dq_mlock_new(abi_ulong len, bool ask, bool *locked);
+/* May what is mapped at `start` grow by so much? 0 or the error for errno. */
+int dq_mlock_grow(abi_ulong start, abi_ulong more);
 /* The range has just been mapped, and is locked. */
 void dq_mlock_add(abi_ulong start, abi_ulong len);
 /* The range is locked no more; it has another address. Do not block. */

@@ -13,7 +13,6 @@
 #include "internal.h"
 #include <linux/capability.h>
 #include <sys/resource.h>
-#include "qemu/interval-tree.h"
 #include "user/guest-base.h"
 #include "user/page-protection.h"
 #include "exec/page-protection.h"
@@ -21,6 +20,7 @@
 #include "dqemu/translate.h"
 #include "master/map.h"
 #include "map.h"
+#include "spans.h"
 
 #ifndef MCL_ONFAULT
 #define MCL_ONFAULT 4
@@ -30,72 +30,37 @@
 #define MADV_POPULATE_WRITE 23
 #endif
 
-static IntervalTreeRoot locked; /* no two nodes overlap */
-static uint64_t locked_bytes;
+static struct dq_spans locked;
 static bool lock_future, lock_on_fault; /* MCL_FUTURE, with MCL_ONFAULT */
 
-/* ---------------------------------------------------------------- the tree */
-
-static void insert(abi_ulong start, abi_ulong last)
-{
-    IntervalTreeNode *n = g_new0(IntervalTreeNode, 1);
-
-    n->start = start;
-    n->last = last;
-    interval_tree_insert(n, &locked);
-    locked_bytes += (uint64_t)last - start + 1;
-}
-
-/* What of the node lies in the range goes; it is given back in *part. */
-static void take_out(IntervalTreeNode *n, abi_ulong start, abi_ulong last, IntervalTreeNode *part)
-{
-    const abi_ulong n_start = n->start, n_last = n->last;
-
-    interval_tree_remove(n, &locked);
-    locked_bytes -= (uint64_t)n_last - n_start + 1;
-    g_free(n);
-    if (n_start < start) {
-        insert(n_start, start - 1);
-    }
-    if (n_last > last) {
-        insert(last + 1, n_last);
-    }
-    part->start = MAX(n_start, start);
-    part->last = MIN(n_last, last);
-}
+/* ---------------------------------------------------------------- the ranges */
 
 void dq_mlock_forget(abi_ulong start, abi_ulong len)
 {
-    IntervalTreeNode *n, part;
-
-    while ((n = interval_tree_iter_first(&locked, start, start + len - 1))) {
-        take_out(n, start, start + len - 1, &part);
-    }
+    dq_spans_remove(&locked, start, len);
 }
 
 void dq_mlock_move(abi_ulong start, abi_ulong len, abi_ulong to)
 {
-    IntervalTreeNode *n, part;
-
-    while ((n = interval_tree_iter_first(&locked, start, start + len - 1))) {
-        take_out(n, start, start + len - 1, &part);
-        insert(part.start - start + to, part.last - start + to);
-    }
+    dq_spans_move(&locked, start, len, to, false);
 }
 
 bool dq_mlock_any(abi_ulong start, abi_ulong len)
 {
-    return interval_tree_iter_first(&locked, start, start + len - 1);
+    return dq_spans_any(&locked, start, len);
 }
 
-static uint64_t locked_within(abi_ulong start, abi_ulong last)
+static bool add_bytes(void *bytes, abi_ulong start, abi_ulong len)
+{
+    *(uint64_t *)bytes += len;
+    return true;
+}
+
+static uint64_t locked_within(abi_ulong start, abi_ulong len)
 {
     uint64_t bytes = 0;
 
-    for (IntervalTreeNode *n = interval_tree_iter_first(&locked, start, last); n;
-         n = interval_tree_iter_next(n, start, last)) {
-        bytes += MIN(n->last, last) - MAX(n->start, start) + 1;
-    }
+    dq_spans_each(&locked, start, len, add_bytes, &bytes);
     return bytes;
 }
 
@@ -170,24 +135,23 @@ static bool populate(abi_ulong start, abi_ulong len)
     }
 }
 
-static void lock(abi_ulong start, abi_ulong len)
-{
-    dq_mlock_forget(start, len);
-    insert(start, start + len - 1);
-}
-
 int dq_mlock_new(abi_ulong len, bool ask, bool *is_locked)
 {
     *is_locked = ask || lock_future;
     if (ask && limit() == 0) {
         return EPERM;
     }
-    return *is_locked && locked_bytes + len > limit() ? EAGAIN : 0;
+    return *is_locked && locked.bytes + len > limit() ? EAGAIN : 0;
+}
+
+int dq_mlock_grow(abi_ulong start, abi_ulong more)
+{
+    return dq_mlock_any(start, 1) && locked.bytes + more > limit() ? EAGAIN : 0;
 }
 
 void dq_mlock_add(abi_ulong start, abi_ulong len)
 {
-    lock(start, len);
+    dq_spans_add(&locked, start, len);
     if (!lock_on_fault) {
         populate(start, len);
     }
@@ -238,12 +202,12 @@ static int mlock_range(abi_ulong start, abi_ulong len)
     if (err || !len) {
         return err;
     }
-    if (locked_bytes - locked_within(start, start + len - 1) + len > most) {
+    if (locked.bytes - locked_within(start, len) + len > most) {
         return ENOMEM;
     }
     part = mapped_part(start, len);
     if (part) {
-        lock(start, part);
+        dq_spans_add(&locked, start, part);
     }
     return part == len && populate(start, len) ? 0 : ENOMEM;
 }
@@ -282,7 +246,7 @@ static void lock_all(bool on_fault)
     for (guint i = 0; i < ranges->len; i++) {
         const struct dq_run *r = &g_array_index(ranges, struct dq_run, i);
 
-        lock(r->page, r->count);
+        dq_spans_add(&locked, r->page, r->count);
         if (!on_fault) {
             populate(r->page, r->count);
         }

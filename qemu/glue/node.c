@@ -600,7 +600,7 @@ void dq_fork_end(bool child)
     dq_threads_forked();
     dq_cpus_forked();
     dq_map_forked();
-    dq_mlock_in_child();
+    dq_advice_in_child();
     dq_is_child = true;
     dq_engaged = false;
     dq_config.nodes = 1;

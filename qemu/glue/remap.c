@@ -155,10 +155,9 @@ static bool grow_host(abi_ulong start, abi_ulong old_size, abi_ulong more, int f
     if (shared <= 0) {
         return shared == 0;
     }
-    if (flags & PAGE_ANON) {
-        int prot = dq_map_host_prot(dq_map_guest_prot(flags));
-
-        return mprotect(g2h_untagged(start + old_size), more, prot) == 0;
+    if (flags & PAGE_ANON) { /* the kernel may have several mappings of it: the last one grows */
+        start += old_size - TARGET_PAGE_SIZE;
+        old_size = TARGET_PAGE_SIZE;
     }
     return grow_over_reserved(start, old_size, more);
 }
@@ -183,6 +182,7 @@ static abi_long grow_unengaged(const struct remap *r)
         done = grow_host(r->from, r->old_size, more, flags);
         if (done) {
             page_set_flags(tail, tail + more - 1, new_flags(flags));
+            dq_advice_grow(tail, more);
         }
     }
     mmap_unlock();
@@ -205,7 +205,46 @@ static abi_long move_and_keep(const struct remap *r)
         shm_region_rm_complete(to, to + r->new_size - 1);
     }
     mmap_unlock();
-    return host == MAP_FAILED ? -1 : (abi_long)to;
+    if (host == MAP_FAILED) {
+        return -1;
+    }
+    dq_map_forget_unengaged(to, r->new_size);
+    dq_advice_move(r->from, r->old_size, to, true);
+    return to;
+}
+
+/* The kernel's mapping has moved, and perhaps grown, and kept what was said of it. */
+static void advice_follows(const struct remap *r, abi_ulong to)
+{
+    abi_ulong size = MIN(r->old_size, r->new_size);
+
+    if (r->old_size > size) {
+        dq_advice_forget(r->from + size, r->old_size - size);
+    }
+    if (to != r->from) {
+        dq_map_forget_unengaged(to, r->new_size);
+        dq_advice_move(r->from, size, to, false);
+    }
+    if (r->new_size > size) {
+        dq_advice_grow(to + size, r->new_size - size);
+    }
+}
+
+/* QEMU's function comes here again, and then passes. */
+static bool remap_by_qemu(const struct remap *r, abi_long *ret)
+{
+    static __thread bool again;
+
+    if (again || !r->old_size) {
+        return false;
+    }
+    again = true;
+    *ret = target_mremap(r->from, r->old_size, r->new_size, r->flags, r->to);
+    again = false;
+    if (*ret != -1) {
+        advice_follows(r, *ret);
+    }
+    return true;
 }
 
 /* Where the foreign stretch begins that ends the range. With mmap_lock. */
@@ -276,7 +315,7 @@ static bool move_files(abi_ulong from, abi_ulong len, abi_ulong to, bool keep)
         return false;
     }
     copy_flags(from, len, to);
-    dq_mlock_move(from, len, to);
+    dq_advice_move(from, len, to, keep);
     if (keep) {
         dq_source_each(from, len, show_source, NULL);
     } else {
@@ -367,13 +406,7 @@ static bool remap_unengaged(const struct remap *r, abi_long *ret)
         *ret = grow_unengaged(r);
         return true;
     }
-    if (r->old_size) {
-        dq_map_forget_unengaged(r->from, r->old_size);
-    }
-    if (r->flags & MREMAP_FIXED) {
-        dq_map_forget_unengaged(r->to, r->new_size);
-    }
-    return false;
+    return remap_by_qemu(r, ret);
 }
 
 /* ---------------------------------------------------------------- in place */
@@ -391,7 +424,13 @@ static bool grow_private(abi_ulong tail, abi_ulong more, int old_flags)
         return dq_map_file(tail, more, mapping, dq_map_guest_prot(old_flags),
                            new_flags(old_flags)) != -1;
     }
-    return dq_map_allow(tail, more, dq_map_guest_prot(old_flags), new_flags(old_flags));
+    if (dq_advice_grow(tail, more) &&
+        dq_map_allow(tail, more, dq_map_guest_prot(old_flags), new_flags(old_flags))) {
+        return true;
+    }
+    dq_advice_clear_host(tail, more);
+    dq_advice_forget(tail, more);
+    return false;
 }
 
 /* In place only what is shared can; what is private, and beyond the end of its file, has to move. */
@@ -423,9 +462,6 @@ static abi_long grow(const struct remap *r)
     bool done = flags & DQ_PAGE_FOREIGN ? grow_foreign(r->from, r->old_size, more, flags)
                                         : grow_private(tail, more, flags);
 
-    if (done && dq_mlock_any(tail - 1, 1)) {
-        dq_mlock_add(tail, more);
-    }
     return done ? (abi_long)r->from : -1;
 }
 
@@ -530,7 +566,7 @@ static bool share_sources(abi_ulong from, abi_ulong len, abi_ulong to, bool keep
 /* What the range had is at its new place: it goes, or stays untouched. */
 static bool give_up(abi_ulong from, abi_ulong len, abi_ulong to, bool keep)
 {
-    dq_mlock_move(from, len, to);
+    dq_advice_move(from, len, to, keep);
     if (keep) {
         return leave_untouched(from, len);
     }
@@ -539,7 +575,7 @@ static bool give_up(abi_ulong from, abi_ulong len, abi_ulong to, bool keep)
         return true;
     }
     dq_source_move(to, len, from);
-    dq_mlock_move(to, len, from);
+    dq_advice_move(to, len, from, false);
     return false;
 }
 
@@ -553,7 +589,7 @@ static bool move_private(abi_ulong from, abi_ulong len, abi_ulong to, int flags,
     if (!share_sources(from, len, to, keep)) {
         return false;
     }
-    if (copy_pages(from, to, len) &&
+    if (copy_pages(from, to, len) && dq_advice_apply(from, len, to) &&
         dq_map_allow(to, len, dq_map_guest_prot(flags), new_flags(flags))) {
         dq_map_restore_host(from, len);
         if (give_up(from, len, to, keep)) {
@@ -590,6 +626,9 @@ static bool move_foreign(abi_ulong from, abi_ulong old_size, abi_ulong new_size,
     }
     dq_map_tell(DQ_MAP_FOREIGN, to, new_size, flags);
     dq_map_wait();
+    if (old_size) {
+        dq_advice_move(from, old_size, to, keep);
+    }
     return true;
 }
 
@@ -677,31 +716,50 @@ static int check_kind(const struct remap *r)
     return !r->old_size && !(page_get_flags(r->from) & DQ_PAGE_FOREIGN) ? EINVAL : 0;
 }
 
+/* 0, or one for errno: *r is the request then, in whole pages. */
+static int check(struct remap *r)
+{
+    int err = check_request(r);
+
+    if (!err) {
+        r->old_size = TARGET_PAGE_ALIGN(r->old_size);
+        r->new_size = TARGET_PAGE_ALIGN(r->new_size);
+        err = check_mapped(r);
+    }
+    if (!err && r->new_size > r->old_size) {
+        err = dq_mlock_grow(r->from, r->new_size - r->old_size);
+    }
+    return err;
+}
+
+static bool remap_engaged(const struct remap *r, abi_long *ret)
+{
+    dq_areas_keep();
+    errno = check_kind(r);
+    if (!errno) {
+        *ret = remap(r);
+    }
+    return true;
+}
+
 bool dq_mremap(abi_ulong old_addr, abi_ulong old_size, abi_ulong new_size, unsigned long flags,
                abi_ulong new_addr, abi_long *ret)
 {
     struct remap r = {old_addr, old_size, new_size, new_addr, flags};
+    bool locked, done;
 
     if (dq_config.nodes == 1 && !dq_is_child) {
         return false;
     }
     *ret = -1;
-    errno = check_request(&r);
-    if (!errno) {
-        r.old_size = TARGET_PAGE_ALIGN(old_size);
-        r.new_size = TARGET_PAGE_ALIGN(new_size);
-        errno = check_mapped(&r);
-    }
+    errno = check(&r);
     if (errno) {
         return true;
     }
-    if (!dq_engaged) {
-        return remap_unengaged(&r, ret);
+    locked = dq_mlock_any(r.from, 1);
+    done = dq_engaged ? remap_engaged(&r, ret) : remap_unengaged(&r, ret);
+    if (locked && *ret != -1 && r.new_size > r.old_size) {
+        dq_mlock_add(*ret + r.old_size, r.new_size - r.old_size);
     }
-    dq_areas_keep();
-    errno = check_kind(&r);
-    if (!errno) {
-        *ret = remap(&r);
-    }
-    return true;
+    return done;
 }
