@@ -192,15 +192,44 @@ static_assert(sizeof(struct dq_msg_thread) == 8, "dq_msg_thread");
 
 struct dq_msg_syscall {
     uint32_t tid;
-    uint32_t number; /* the guest's, perhaps with DQ_SYSCALL_TRANSFER */
+    uint32_t number; /* the guest's, perhaps with DQ_SYSCALL_CARRIES */
     uint64_t arg[8];
 };
-#define DQ_SYSCALL_TRANSFER (1u << 31) /* a read or write whose bytes travel, not its pages */
+#define DQ_SYSCALL_CARRIES (1u << 31) /* a struct dq_carry follows: the call's memory travels */
 static_assert(sizeof(struct dq_msg_syscall) == 72, "dq_msg_syscall");
+
+/*
+ * What travels with a call in place of pages: see dqemu/carry.h. So many ranges follow, then the bytes of
+ * those that are read, in the same order, each filled up to DQ_CARRY_ALIGN bytes, and as many zeroes.
+ *
+ * In the answer, behind the frames: for each range that is written a uint32_t, how many bytes of it come
+ * (0: none is stored; of IN_OUT else all), then these.
+ */
+struct dq_carry {
+    uint32_t count;
+    uint32_t zero;
+};
+static_assert(sizeof(struct dq_carry) == 8, "dq_carry");
+
+enum dq_carry_use {
+    DQ_CARRY_IN,     /* read */
+    DQ_CARRY_IN_OUT, /* read, and what has changed is stored */
+    DQ_CARRY_FILLED, /* written from its begin on, as far as the call returns */
+    DQ_CARRY_USES
+};
+struct dq_carry_range {
+    uint64_t addr;
+    uint32_t length;
+    uint16_t use;  /* enum dq_carry_use */
+    uint16_t unit; /* FILLED: bytes that a result of one stands for; else zero */
+};
+static_assert(sizeof(struct dq_carry_range) == 16, "dq_carry_range");
+static_assert(offsetof(struct dq_carry_range, use) == 12, "dq_carry_range.use");
+#define DQ_CARRY_ALIGN 8u
 
 struct dq_msg_result {
     uint32_t tid;
-    uint32_t signals; /* signal frames that follow; then the bytes of a read that travels */
+    uint32_t signals; /* signal frames that follow; then what a call brings that carries */
     int64_t value;    /* as do_syscall returned it */
     uint64_t mask;    /* the thread's signal mask after those frames; valid if signals > 0 */
     uint32_t go;      /* 1: it is to come to the master when it has dealt with this */
@@ -322,7 +351,7 @@ static_assert(sizeof(struct dq_msg_memory) == 24, "dq_msg_memory");
     X(KICK, dq_msg_thread, 0, "a signal is pending: ask with TAKE")                                \
     /* threads: slave -> master */                                                                 \
     X(SYSCALL, dq_msg_syscall, DQ_ANY,                                                             \
-      "execute; a clone or fork carries the state, a write its bytes")                             \
+      "execute; a clone or fork carries the state, others their memory")                           \
     X(TAKE, dq_msg_thread, DQ_ANY, "which signals are pending? The mask follows, perhaps a fault") \
     X(EXIT, dq_msg_thread, 0, "the thread ends")                                                   \
     X(MOVE, dq_msg_thread, DQ_ANY, "the thread goes on at the master; its state follows")          \

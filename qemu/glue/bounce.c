@@ -18,8 +18,8 @@
  * Copies begin with the first system call, not only once the memory is shared: a thread may sleep in
  * a call at that moment.
  *
- * Not here: signal frames, which no kernel touches; reads and writes whose bytes travel with the call
- * (transfer.c) or pass the page cache by (direct.c), which have buffers of their own; words of futexes
+ * Not here: signal frames, which no kernel touches; what travels with the call (carry.c), or passes
+ * the page cache by (direct.c), which have buffers of their own; words of futexes
  * with priority inheritance, which are fetched and, if they have left again, fetched again (futex.c).
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
@@ -28,6 +28,7 @@
 #include <sys/mman.h>
 #include "user/guest-base.h"
 #include "bounce.h"
+#include "carry.h"
 #include "split.h"
 
 /* Most buffers are names and structures: so many bytes of them need no allocation. */
@@ -148,8 +149,7 @@ static void give_back(struct bounce *b, struct piece *p)
 
 /* ---------------------------------------------------------------- copying */
 
-/* Into ours, or out. Waits for pages, many at a time. False: the guest's are not accessible any more. */
-static bool copy_memory(abi_ulong guest, uint8_t *ours, size_t length, bool out)
+bool dq_bounce_copy(abi_ulong guest, uint8_t *ours, size_t length, bool out)
 {
     for (size_t done = 0, n; done < length; done += n) {
         void *there = g2h_untagged(guest + done);
@@ -163,39 +163,18 @@ static bool copy_memory(abi_ulong guest, uint8_t *ours, size_t length, bool out)
     return true;
 }
 
-/* How many of the bytes from `at` on have changed, or have not. */
-static size_t run_of(const struct piece *p, size_t at, bool changed)
+static bool store(uint64_t guest, const uint8_t *bytes, size_t length)
 {
-    size_t end = at;
-
-    if (!changed) {
-        while (end + 64 <= p->length && memcmp(p->ours + end, p->before + end, 64) == 0) {
-            end += 64;
-        }
-    }
-    while (end < p->length && (p->ours[end] != p->before[end]) == changed) {
-        end++;
-    }
-    return end - at;
+    return dq_bounce_copy(guest, (uint8_t *)bytes, length, true);
 }
 
 /* False: the memory has gone meanwhile. */
 static bool write_back(const struct piece *p, ssize_t told)
 {
-    size_t at = 0, n;
-
     if (p->exact && told > 0) {
-        return copy_memory(p->guest, p->ours, MIN((size_t)told, p->length), true);
+        return store(p->guest, p->ours, MIN((size_t)told, p->length));
     }
-    while (p->before && at < p->length) {
-        at += run_of(p, at, false);
-        n = run_of(p, at, true);
-        if (n && !copy_memory(p->guest + at, p->ours + at, n, true)) {
-            return false;
-        }
-        at += n;
-    }
-    return true;
+    return !p->before || dq_carry_changes(p->guest, p->ours, p->before, p->length, store);
 }
 
 /* ---------------------------------------------------------------- locking */
@@ -237,7 +216,7 @@ static void *lock_copy(struct bounce *b, abi_ulong addr, size_t length, bool wri
     }
     p.before = compared ? p.ours + one : NULL;
     g_array_append_val(b->pieces, p);
-    if (!p.exact && !copy_memory(addr, p.ours, length, false)) {
+    if (!p.exact && !dq_bounce_copy(addr, p.ours, length, false)) {
         give_back(b, &g_array_index(b->pieces, struct piece, b->pieces->len - 1));
         return NULL;
     }
@@ -250,7 +229,11 @@ static void *lock_copy(struct bounce *b, abi_ulong addr, size_t length, bool wri
 void *dq_lock_user(abi_ulong addr, ssize_t len, bool write, bool copy)
 {
     struct bounce *b = dq_bouncing && len > 0 ? of_this_thread() : NULL;
+    void *carried = dq_carry_lock(addr, len, write);
 
+    if (carried) {
+        return carried;
+    }
     dq_map_pin(addr, len);
     if (b && b->depth && !b->in_place && !is_foreign(addr, len)) {
         return lock_copy(b, addr, len, write, copy);

@@ -22,4 +22,10 @@ void dq_bounce_begin(int num);
  */
 bool dq_bounce_end(void);
 
+/*
+ * From the guest's memory (pinned) into ours, or out. Waits for pages, many at a time. False: the guest's
+ * has gone meanwhile.
+ */
+bool dq_bounce_copy(abi_ulong guest, uint8_t *ours, size_t length, bool out);
+
 #endif

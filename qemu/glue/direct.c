@@ -22,7 +22,7 @@
 #define MOST_PIECES 1024 /* IOV_MAX */
 
 /* Pipes have the flag, too: for them it means packets. */
-bool dq_direct_is(int fd)
+static bool is_direct(int fd)
 {
     int flags = fcntl(fd, F_GETFL);
     struct stat st;
@@ -31,19 +31,12 @@ bool dq_direct_is(int fd)
            (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode));
 }
 
-uint64_t dq_direct_offset(CPUArchState *env, int num, const abi_long *arg)
+/* The fourth argument of pread64() and pwrite64(). */
+static uint64_t offset_argument(CPUArchState *env, int num, const abi_long *arg)
 {
     int first = regpairs_aligned(env, num) ? 4 : 3;
 
     return target_offset64(arg[first], arg[first + 1]);
-}
-
-void dq_direct_buffer_make(struct dq_direct_buffer *b, abi_ulong addr, size_t len)
-{
-    size_t offset = addr % DQ_PAGE_SIZE;
-
-    b->memory = qemu_memalign(DQ_PAGE_SIZE, offset + len);
-    b->data = (char *)b->memory + offset;
 }
 
 /* A call on a file that is read or written past the page cache. */
@@ -67,7 +60,7 @@ static bool is_direct_call(CPUArchState *env, int num, const abi_long *arg, stru
     case TARGET_NR_pread64:
     case TARGET_NR_pwrite64:
         d->positioned = true;
-        d->offset = dq_direct_offset(env, num, arg);
+        d->offset = offset_argument(env, num, arg);
         break;
     case TARGET_NR_preadv:
     case TARGET_NR_pwritev:
@@ -88,14 +81,15 @@ static bool is_direct_call(CPUArchState *env, int num, const abi_long *arg, stru
     d->reads = num == TARGET_NR_read || num == TARGET_NR_pread64 || num == TARGET_NR_readv ||
                num == TARGET_NR_preadv;
     d->memory_file = dq_self_is_memory(arg[0]);
-    return d->count && (d->memory_file || dq_direct_is(arg[0]));
+    return d->count && (d->memory_file || is_direct(arg[0]));
 }
 
-/* The guest's buffers. False: not all of them are accessible, or the list is not, or all are empty. */
-static bool find_buffers(CPUState *cpu, const abi_long *arg, struct direct *d)
+/* The guest's buffers, and where in their pages they lie. False: not all of them are accessible, or the list is not, or all are empty. */
+static bool find_buffers(const abi_long *arg, struct direct *d)
 {
     struct target_iovec one = {.iov_base = tswapal(arg[1]), .iov_len = tswapal(arg[2])};
     struct target_iovec *list = &one;
+    int type = d->reads ? VERIFY_WRITE : VERIFY_READ;
     bool good = true;
 
     if (d->listed) {
@@ -104,12 +98,13 @@ static bool find_buffers(CPUState *cpu, const abi_long *arg, struct direct *d)
     for (unsigned i = 0; list && good && i < d->count; i++) {
         abi_ulong addr = tswapal(list[i].iov_base), len = tswapal(list[i].iov_len);
 
-        good =
-            len <= MOST_DIRECT && access_ok(cpu, d->reads ? VERIFY_WRITE : VERIFY_READ, addr, len);
-        d->guest[i] = (struct iovec){g2h(cpu, addr), len};
+        d->guest[i] = (struct iovec){NULL, len};
+        d->ours[i] = (struct iovec){(void *)(uintptr_t)(addr % DQ_PAGE_SIZE), len};
         d->length += len;
-        if (good && len) {
-            dq_split_pin(cpu_untagged_addr(cpu, addr), len);
+        if (len) {
+            good = len <= MOST_DIRECT;
+            d->guest[i].iov_base = good ? lock_user(type, addr, len, !d->reads) : NULL;
+            good = d->guest[i].iov_base;
         }
     }
     if (d->listed && list) {
@@ -124,10 +119,10 @@ static bool make_buffers(struct direct *d)
     size_t total = 0;
 
     for (unsigned i = 0; i < d->count; i++) {
-        size_t offset = (uintptr_t)d->guest[i].iov_base % DQ_PAGE_SIZE;
+        size_t offset = (uintptr_t)d->ours[i].iov_base;
 
-        d->ours[i] = (struct iovec){(void *)(total + offset), d->guest[i].iov_len};
-        total += ROUND_UP(offset + d->guest[i].iov_len, DQ_PAGE_SIZE);
+        d->ours[i].iov_base = (void *)(total + offset);
+        total += ROUND_UP(offset + d->ours[i].iov_len, DQ_PAGE_SIZE);
     }
     if (total > MOST_DIRECT) {
         return false;
@@ -197,7 +192,7 @@ bool dq_direct_call(CPUArchState *env, int num, const abi_long arg[8], abi_long 
     }
     d.guest = g_new0(struct iovec, 2 * d.count);
     d.ours = d.guest + d.count;
-    if (find_buffers(env_cpu(env), arg, &d) && make_buffers(&d)) {
+    if (find_buffers(arg, &d) && make_buffers(&d)) {
         *ret = do_direct(&d, arg[0]);
         qemu_vfree(d.memory);
         done = true;

@@ -16,13 +16,13 @@
 #include "master/cpu_timers.h"
 #include "master/map.h"
 #include "bounce.h"
+#include "carry.h"
 #include "direct.h"
 #include "resident.h"
 #include "root.h"
 #include "self.h"
 #include "split.h"
 #include "strace.h"
-#include "transfer.h"
 #include "wide.h"
 
 int dq_slave_pid;
@@ -293,7 +293,7 @@ static abi_long delegate(CPUArchState *env, struct dq_thread *t, int num, const 
 {
     TaskState *ts = get_task_state(env_cpu(env));
     struct dq_msg_syscall m = {.tid = t->remote.tid, .number = num};
-    struct dq_transfer transfer = {0};
+    struct dq_carried carried;
     GByteArray *state = NULL;
     const struct dq_msg_result *r;
     abi_long value;
@@ -308,10 +308,9 @@ static abi_long delegate(CPUArchState *env, struct dq_thread *t, int num, const 
     }
     dq_stat_add(syscalls_delegated, 1);
     start = dq_node_now();
-    if (dq_transfer_begin(env, num, arg, &transfer)) {
-        r = dq_remote_call(&t->remote, DQ_MSG_SYSCALL, transfer.call, transfer.length, NULL, 0);
-        value = dq_transfer_end(&transfer, &t->remote);
-        trace(env, num, arg, value); /* the proxy does not go through do_syscall() */
+    if (dq_carry_begin(env, num, arg, &carried)) {
+        r = dq_remote_call(&t->remote, DQ_MSG_SYSCALL, carried.call, carried.length, NULL, 0);
+        value = dq_carry_end(&carried, &t->remote);
     } else {
         r = dq_remote_call(&t->remote, DQ_MSG_SYSCALL, &m, sizeof(m), state ? state->data : NULL,
                            state ? state->len : 0);

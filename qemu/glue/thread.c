@@ -12,9 +12,9 @@
 #include "internal.h"
 #include "learn.h"
 #include "dqemu/clocks.h"
+#include "carry.h"
 #include "processors.h"
 #include "split.h"
-#include "transfer.h"
 #if defined(__x86_64__)
 #include <asm/prctl.h>
 #endif
@@ -111,8 +111,8 @@ static void collect_signals(CPUArchState *env, struct dq_thread *t)
     t->kicked = false;
 }
 
-/* `read`: bytes that go with the answer, or NULL */
-static void answer(CPUArchState *env, struct dq_thread *t, abi_long value, const GByteArray *read)
+/* `brings`: bytes that go with the answer, or NULL */
+static void answer(CPUArchState *env, struct dq_thread *t, abi_long value, const GByteArray *brings)
 {
     g_autoptr(GByteArray) more = g_byte_array_new();
     struct dq_msg_result r = {
@@ -128,8 +128,8 @@ static void answer(CPUArchState *env, struct dq_thread *t, abi_long value, const
         g_byte_array_append(more, (const guint8 *)t->frames->data,
                             r.signals * sizeof(struct dq_frame_of_signal));
     }
-    if (read && read->len) {
-        g_byte_array_append(more, read->data, read->len);
+    if (brings && brings->len) {
+        g_byte_array_append(more, brings->data, brings->len);
     }
     if (more->len) {
         dq_node_send2(t->node, DQ_MSG_RESULT, &r, sizeof(r), more->data, more->len);
@@ -148,35 +148,22 @@ static void G_NORETURN bad_message(struct dq_thread *t, unsigned type)
     _exit(125);
 }
 
-static void serve_transfer(CPUArchState *env, struct dq_thread *t, const struct dq_mail *m)
-{
-    const struct dq_msg_syscall *s = (const void *)m->body;
-    g_autoptr(GByteArray) read = g_byte_array_new();
-    abi_long ret;
-
-    if (dq_transfer_serve(s, s + 1, m->length - sizeof(*s), read, &ret)) {
-        bad_message(t, m->type);
-    }
-    collect_signals(env, t);
-    answer(env, t, ret, read);
-}
-
-static void serve_syscall(CPUArchState *env, struct dq_thread *t, const struct dq_mail *m)
+static void serve_syscall(CPUArchState *env, struct dq_thread *t, struct dq_mail *m)
 {
     const struct dq_msg_syscall *s = (const void *)m->body;
     const abi_ulong a[8] = {s->arg[0], s->arg[1], s->arg[2], s->arg[3],
                             s->arg[4], s->arg[5], s->arg[6], s->arg[7]};
+    const bool carries = s->number & DQ_SYSCALL_CARRIES;
+    const size_t more = m->length - sizeof(*s);
+    g_autoptr(GByteArray) brings = g_byte_array_new();
     abi_long ret;
 
-    if (s->number & DQ_SYSCALL_TRANSFER) {
-        serve_transfer(env, t, m);
-        return;
-    }
-    if (m->length > sizeof(*s) &&
-        dq_state_unpack(env, m->body + sizeof(*s), m->length - sizeof(*s))) {
+    if (carries ? dq_carry_open(m->body + sizeof(*s), more)
+                : more && dq_state_unpack(env, m->body + sizeof(*s), more)) {
         bad_message(t, m->type);
     }
-    ret = do_syscall(env, s->number, a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7]);
+    ret = do_syscall(env, s->number & ~DQ_SYSCALL_CARRIES, a[0], a[1], a[2], a[3], a[4], a[5], a[6],
+                     a[7]);
     if (dq_config.nodes == 1) {
         /* the child of a fork: from here on it is an ordinary thread, alone */
         t->is_proxy = false;
@@ -184,8 +171,11 @@ static void serve_syscall(CPUArchState *env, struct dq_thread *t, const struct d
         process_pending_signals(env);
         cpu_loop(env);
     }
+    if (carries) {
+        ret = dq_carry_close(ret, brings);
+    }
     collect_signals(env, t);
-    answer(env, t, ret, NULL);
+    answer(env, t, ret, brings);
 }
 
 /* Before anything pending is looked at: the thread has not come to where signals are taken. */

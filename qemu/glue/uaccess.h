@@ -7,6 +7,8 @@
  * protected; so system calls get a copy there, made and written back by the thread, which may wait
  * for pages as any thread does. See bounce.c.
  *
+ * A proxy finds there what has travelled with the call, which is all of most calls' memory: see carry.c.
+ *
  * Emulated threads and proxies. Included by linux-user/qemu.h, so it needs nothing.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
@@ -28,6 +30,8 @@ bool dq_learn(abi_ulong addr, abi_ulong len);
  * for pages. NULL: the memory has gone since.
  */
 void *dq_lock_user(abi_ulong addr, ssize_t len, bool write, bool copy);
+/* target_strlen(): the length of the string there if that has travelled with the call; else -1. */
+ssize_t dq_carried_strlen(abi_ulong addr);
 /* unlock_user(): `len` bytes from the first on count, where it is known that others do not. */
 void dq_bounce_unlock(void *host, ssize_t len);
 

@@ -192,6 +192,22 @@ static void test_run(void)
     expect_bytes(&r, sizeof(r), "0102030405060708090a0b0c0d0e0f10");
 }
 
+/* What follows a call and a result. */
+static void test_carry(void)
+{
+    struct dq_carry c = {.count = 0x04030201, .zero = 0x08070605};
+    struct dq_carry_range r = {
+        .addr = 0x0807060504030201, .length = 0x0c0b0a09, .use = 0x0e0d, .unit = 0x100f};
+
+    expect_bytes(&c, sizeof(c), "0102030405060708");
+    expect_bytes(&r, sizeof(r), "0102030405060708090a0b0c0d0e0f10");
+    g_assert_cmpuint(DQ_SYSCALL_CARRIES, ==, 0x80000000);
+    g_assert_cmpint(DQ_CARRY_IN, ==, 0);
+    g_assert_cmpint(DQ_CARRY_IN_OUT, ==, 1);
+    g_assert_cmpint(DQ_CARRY_FILLED, ==, 2);
+    g_assert_cmpint(DQ_CARRY_ALIGN, ==, 8);
+}
+
 /* These never change, whatever the version. */
 static void test_handshake(void)
 {
@@ -246,6 +262,7 @@ int main(int argc, char **argv)
     alarm(30);
     g_test_add_func("/wire/every-message", test_every_message);
     g_test_add_func("/wire/run", test_run);
+    g_test_add_func("/wire/carry", test_carry);
     g_test_add_func("/wire/handshake", test_handshake);
     g_test_add_func("/wire/numbers", test_numbers);
     return g_test_run();
