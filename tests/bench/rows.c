@@ -273,6 +273,24 @@ const struct row rows[] = {
         COPIES("fileio write 1048576 @100", "call_median_ns"),
     },
     {
+        .name = "signal-round", .operation = "signals between two slaves, there and back",
+        .ours = CLUSTER(3, "calls sigqueue @2000", "call_median_ns"),
+        .ref = PING("64", "64", "raw 64 B -> 64 B"),
+        .goal = 6.0, .pairs = SAMPLES,
+    },
+    {
+        .name = "socket-round", .operation = "64 B by a socket, slave to slave and back",
+        .ours = CLUSTER(3, "calls socket @2000", "call_median_ns"),
+        .ref = PING("64", "64", "raw 64 B -> 64 B"),
+        .goal = 6.0, .pairs = SAMPLES,
+    },
+    {
+        .name = "fstat", .operation = "delegated fstat",
+        .ours = CLUSTER(3, "calls fstat @2000", "call_median_ns"),
+        .ref = PING("192", "192", "raw 192 B -> 192 B"),
+        .goal = 1.5, .pairs = SAMPLES,
+    },
+    {
         .name = "mutex", .operation = "mutex that nobody else wants, on a slave",
         .ours = CLUSTER(2, "mutex alone @4000000", "lock_ns"),
         .ref = PLAIN_ON("slave", "mutex alone @4000000", "lock_ns"),
