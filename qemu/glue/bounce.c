@@ -200,6 +200,20 @@ static bool is_exact(const struct bounce *b, bool copy)
     return !copy && b->depth == 1 && (b->num == TARGET_NR_read || b->num == TARGET_NR_pread64);
 }
 
+/* QEMU locks for reading what this call fills. */
+static bool is_receive(int num)
+{
+    switch (num) {
+    case TARGET_NR_mq_timedreceive:
+#ifdef TARGET_NR_mq_timedreceive_time64
+    case TARGET_NR_mq_timedreceive_time64:
+#endif
+        return true;
+    default:
+        return false;
+    }
+}
+
 static void *lock_copy(struct bounce *b, abi_ulong addr, size_t length, bool write, bool copy)
 {
     struct piece p = {
@@ -236,7 +250,7 @@ void *dq_lock_user(abi_ulong addr, ssize_t len, bool write, bool copy)
     }
     dq_map_pin(addr, len);
     if (b && b->depth && !b->in_place && !is_foreign(addr, len)) {
-        return lock_copy(b, addr, len, write, copy);
+        return lock_copy(b, addr, len, write || is_receive(b->num), copy);
     }
     dq_map_prefetch(addr, len, write);
     return g2h_untagged(addr);
