@@ -31,17 +31,18 @@
 /* How long a piece is. `size` bytes, `times` the argument of that number. */
 enum piece_kind {
     NOTHING,
-    FIXED,  /* size */
-    TIMES,  /* size for each of the argument's count */
-    BEHIND, /* as the uint32_t says that the argument points to */
-    BITS,   /* as many bits, in words of the guest */
-    STRING, /* up to its NUL */
-    NAME,   /* of a socket: as the argument says */
-    SIZED,  /* as its first uint32_t says, at least size */
-    VECTOR, /* struct iovec, as many; `use` is that of the buffers */
-    HEADER, /* struct msghdr; `use` is that of the buffers */
-    MASK,   /* pselect6's: where a set is, and its size */
-    IOCTL,  /* as the request says, which is the argument */
+    FIXED,   /* size */
+    TIMES,   /* size for each of the argument's count */
+    BEHIND,  /* as the uint32_t says that the argument points to */
+    BITS,    /* as many bits, in words of the guest */
+    STRING,  /* up to its NUL */
+    NAME,    /* of a socket: as the argument says */
+    SIZED,   /* as its first uint32_t says, at least size */
+    VECTOR,  /* struct iovec, as many; `use` is that of the buffers */
+    HEADER,  /* struct msghdr; `use` is that of the buffers */
+    HEADERS, /* struct mmsghdr, as many */
+    MASK,    /* pselect6's: where a set is, and its size */
+    IOCTL,   /* as the request says, which is the argument */
 };
 
 struct piece {
@@ -66,6 +67,7 @@ struct piece {
 #define SOCKET_NAME(arg, by) {NAME, DQ_CARRY_IN, arg, by, 0}
 #define BUFFERS(arg, by, use) {VECTOR, use, arg, by, 0}
 #define MESSAGE(arg, use) {HEADER, use, arg, 0, 0}
+#define MESSAGES(arg, by, use) {HEADERS, use, arg, by, 0}
 #define MASK_OF_SELECT(arg) {MASK, DQ_CARRY_IN, arg, 0, 0}
 /* clang-format on */
 
@@ -134,7 +136,7 @@ static const struct piece table[][MOST_PIECES] = {
     [TARGET_NR_pipe] = {OUT(0, pair_of_fds)},
 #endif
 
-    /* sockets */
+    /* sockets, and queues of messages */
     [TARGET_NR_socketpair] = {OUT(3, pair_of_fds)},
     [TARGET_NR_bind] = {SOCKET_NAME(1, 2)},
     [TARGET_NR_connect] = {SOCKET_NAME(1, 2)},
@@ -154,6 +156,14 @@ static const struct piece table[][MOST_PIECES] = {
 #endif
     [TARGET_NR_sendmsg] = {MESSAGE(1, DQ_CARRY_IN)},
     [TARGET_NR_recvmsg] = {MESSAGE(1, DQ_CARRY_FILLED)},
+    [TARGET_NR_sendmmsg] = {MESSAGES(1, 2, DQ_CARRY_IN)},
+    [TARGET_NR_recvmmsg] = {MESSAGES(1, 2, DQ_CARRY_IN_OUT)},
+    [TARGET_NR_mq_timedsend] = {IN_BYTES(1, 2), OUT(4, timespec_of_guest)},
+    [TARGET_NR_mq_timedreceive] = {FILLED(1, 2), OUT(3, abi_uint), OUT(4, timespec_of_guest)},
+#ifdef TARGET_NR_mq_timedsend_time64
+    [TARGET_NR_mq_timedsend_time64] = {IN_BYTES(1, 2), OUT(4, timespec64)},
+    [TARGET_NR_mq_timedreceive_time64] = {FILLED(1, 2), OUT(3, abi_uint), OUT(4, timespec64)},
+#endif
 
     /* waiting */
     [TARGET_NR_ppoll] = {IN_OUT_EACH(0, 1, struct target_pollfd), OUT(2, timespec_of_guest),
@@ -412,6 +422,19 @@ static bool add_header(struct gathering *g, abi_ulong addr, enum dq_carry_use us
            add_vector(g, tswapal(m.msg_iov), tswapal(m.msg_iovlen), use);
 }
 
+/* What is received is told for each by itself: so buffers go there and back. */
+static bool add_headers(struct gathering *g, const struct piece *p)
+{
+    abi_ulong addr = g->arg[p->arg], count = (uint32_t)g->arg[p->by];
+    bool good = count <= DQ_CARRY_MOST &&
+                add(g, addr, count * sizeof(struct target_mmsghdr), DQ_CARRY_IN_OUT, 0);
+
+    for (abi_ulong i = 0; good && i < count; i++) {
+        good = add_header(g, addr + i * sizeof(struct target_mmsghdr), p->use);
+    }
+    return good;
+}
+
 static bool add_mask(struct gathering *g, const struct piece *p)
 {
     abi_ulong set[2];
@@ -460,6 +483,8 @@ static bool add_piece(struct gathering *g, const struct piece *p)
         return add_vector(g, g->arg[p->arg], g->arg[p->by], p->use);
     case HEADER:
         return add_header(g, g->arg[p->arg], p->use);
+    case HEADERS:
+        return add_headers(g, p);
     case MASK:
         return add_mask(g, p);
     case IOCTL:

@@ -112,9 +112,8 @@ static void collect_signals(CPUArchState *env, struct dq_thread *t)
 }
 
 /* `brings`: bytes that go with the answer, or NULL */
-static void answer(CPUArchState *env, struct dq_thread *t, abi_long value, const GByteArray *brings)
+static void answer(CPUArchState *env, struct dq_thread *t, abi_long value, GByteArray *brings)
 {
-    g_autoptr(GByteArray) more = g_byte_array_new();
     struct dq_msg_result r = {
         .tid = t->proxy.tid,
         .signals = t->frames->len,
@@ -122,17 +121,20 @@ static void answer(CPUArchState *env, struct dq_thread *t, abi_long value, const
         .mask = dq_mask_pack(&get_task_state(env_cpu(env))->signal_mask),
         .go = qatomic_read(&t->wanted) != 0,
     };
+    g_autoptr(GByteArray) frames = NULL;
 
     t->kicked |= r.go;
     if (r.signals) {
-        g_byte_array_append(more, (const guint8 *)t->frames->data,
+        frames = g_byte_array_new();
+        g_byte_array_append(frames, (const guint8 *)t->frames->data,
                             r.signals * sizeof(struct dq_frame_of_signal));
+        if (brings) {
+            g_byte_array_append(frames, brings->data, brings->len);
+        }
+        brings = frames;
     }
     if (brings && brings->len) {
-        g_byte_array_append(more, brings->data, brings->len);
-    }
-    if (more->len) {
-        dq_node_send2(t->node, DQ_MSG_RESULT, &r, sizeof(r), more->data, more->len);
+        dq_node_send2(t->node, DQ_MSG_RESULT, &r, sizeof(r), brings->data, brings->len);
     } else {
         dq_node_send(t->node, DQ_MSG_RESULT, &r, sizeof(r));
     }

@@ -7,6 +7,7 @@
  */
 /* dqemu: remote=2 timeout=60 */
 #include "guest.h"
+#include <mqueue.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <stddef.h>
@@ -164,6 +165,51 @@ static void messages(void)
     CHECK(close(ends[0]) == 0 && close(ends[1]) == 0 && close(fd) == 0);
 }
 
+/* Two packets at once, and a queue of messages. */
+static void many_messages(void)
+{
+    struct mmsghdr *mm = across(3 * sizeof(*mm));
+    struct iovec *v = across(3 * sizeof(*v));
+    char *data = across(90), *message = across(64), name[32];
+    unsigned *priority = ACROSS(unsigned);
+    struct mq_attr *attr = ACROSS(struct mq_attr);
+    int ends[2];
+    mqd_t queue;
+
+    CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends) == 0);
+    memset(mm, 0, 3 * sizeof(*mm));
+    memset(data, 'x', 90);
+    for (int i = 0; i < 3; i++) {
+        v[i] = (struct iovec){data + 30 * i, 10 + i};
+        mm[i].msg_hdr.msg_iov = &v[i];
+        mm[i].msg_hdr.msg_iovlen = 1;
+        data[30 * i] = '0' + i;
+    }
+    CHECK(sendmmsg(ends[0], mm, 2, 0) == 2 && mm[0].msg_len == 10 && mm[1].msg_len == 11);
+    memset(data, 'y', 90);
+    v[1].iov_len = 30;
+    CHECK(recvmmsg(ends[1], mm, 3, MSG_DONTWAIT, NULL) == 2);
+    CHECK(mm[0].msg_len == 10 && mm[1].msg_len == 11 && mm[2].msg_len == 0);
+    CHECK(memcmp(data, "0xxxxxxxxxy", 11) == 0 && memcmp(data + 30, "1xxxxxxxxxxy", 12) == 0);
+    CHECK(is_filled(data + 60, 'y', 30));
+    CHECK(close(ends[0]) == 0 && close(ends[1]) == 0);
+
+    snprintf(name, sizeof(name), "/dqemu-call-%d-%d", getpid(), gettid());
+    memset(attr, 0, sizeof(*attr));
+    attr->mq_maxmsg = 2;
+    attr->mq_msgsize = 64;
+    queue = mq_open(name, O_RDWR | O_CREAT, 0600, attr);
+    if (queue == -1) { /* not on every machine */
+        return;
+    }
+    CHECK(mq_unlink(name) == 0);
+    memcpy(message, "abc", 4);
+    CHECK(mq_send(queue, message, 4, 3) == 0);
+    memset(message, 'z', 64);
+    CHECK(mq_receive(queue, message, 64, priority) == 4 && *priority == 3);
+    CHECK(memcmp(message, "abc\0zzz", 7) == 0 && mq_close(queue) == 0);
+}
+
 static void options(void)
 {
     struct linger *linger = ACROSS(struct linger);
@@ -214,7 +260,7 @@ static void file_names(void)
     char *name = across(40), *at_end = forbidden - 10, *link = across(100), *cwd = across(PATH_MAX);
     struct stat *st = ACROSS(struct stat);
     struct statx *stx = ACROSS(struct statx);
-    char *entries = across(4096), *long_name = across(2 * GUEST_PAGE + 10);
+    char *entries = across(4096), *long_name = area;
     int fd;
 
     strcpy(name, "/dev/null");
@@ -358,6 +404,7 @@ static void *try_all(void *arg)
     names();
     unix_names();
     messages();
+    many_messages();
     options();
     vectors();
     file_names();
