@@ -26,7 +26,9 @@
  */
 #include "internal.h"
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include "user/guest-base.h"
+#include "user/page-protection.h"
 #include "bounce.h"
 #include "carry.h"
 #include "split.h"
@@ -332,6 +334,46 @@ bool dq_bounce_end(void)
         give_back(b, p);
     }
     return !b->lost;
+}
+
+/* ---------------------------------------------------------------- mount() */
+
+/*
+ * A page of the caller's memory, or what there is of it before memory that cannot be read; the kernel takes
+ * zeroes for the rest. Nobody knows how much of it counts. False: none can be read.
+ */
+static bool copy_mount_data(abi_ulong addr, uint8_t *page)
+{
+    size_t done = 0, n;
+
+    for (; done < DQ_PAGE_SIZE; done += n) {
+        n = MIN(DQ_PAGE_SIZE - done, DQ_PAGE_SIZE - (addr + done) % DQ_PAGE_SIZE);
+        if (!guest_range_valid_untagged(addr + done, n) ||
+            !page_check_range(addr + done, n, PAGE_READ)) {
+            break;
+        }
+        dq_map_pin(addr + done, n);
+        if (!dq_guest_copy(page + done, g2h_untagged(addr + done), n)) {
+            break;
+        }
+    }
+    return done > 0;
+}
+
+/* Data of several nodes' memory is always copied: the kernel does not wait for a page that is split. */
+int dq_mount(const char *source, const char *target, const char *type, unsigned long flags,
+             abi_ulong data)
+{
+    uint8_t page[DQ_PAGE_SIZE] = {0};
+
+    if (dq_config.nodes == 1) {
+        return mount(source, target, type, flags, g2h_untagged(data));
+    }
+    if (!copy_mount_data(data, page)) {
+        errno = EFAULT;
+        return -1;
+    }
+    return mount(source, target, type, flags, page);
 }
 
 /* ---------------------------------------------------------------- core files */

@@ -142,6 +142,10 @@ abi_long dq_syscall_end(CPUArchState *env, int num, abi_long arg, abi_long ret);
 int dq_capget(struct __user_cap_header_struct *header, struct __user_cap_data_struct *data);
 int dq_capset(struct __user_cap_header_struct *header, struct __user_cap_data_struct *data);
 
+/* mount(), where there is data: in place of the kernel's, whose result it has. */
+int dq_mount(const char *source, const char *target, const char *type, unsigned long flags,
+             abi_ulong data);
+
 /* Of strace.c: the name of a system call, or NULL. */
 const char *dq_syscall_name(int num);
 /* print_syscall(): whose call it is: the thread's number, and with several nodes where it runs. */
