@@ -714,6 +714,67 @@ void dq_shm_detached(abi_ulong start, abi_ulong len)
 
 /* ---------------------------------------------------------------- on a slave */
 
+/* Runs of pages that the host protects alike, and what those reach to that touch a range. */
+struct runs {
+    abi_ulong start, last, from, to;
+    abi_ulong run, run_last;
+    int prot;
+};
+
+static void end_run(struct runs *r)
+{
+    if (r->prot != PROT_NONE && r->run <= r->last && r->run_last >= r->start) {
+        r->from = MIN(r->from, r->run);
+        r->to = MAX(r->to, r->run_last);
+    }
+}
+
+static int add_to_run(void *runs, target_ulong start, target_ulong end, unsigned long flags)
+{
+    struct runs *r = runs;
+    int prot = dq_map_prot_of_flags(flags);
+
+    if (prot != r->prot || start != r->run_last + 1) {
+        end_run(r);
+        r->run = start;
+        r->prot = prot;
+    }
+    r->run_last = end - 1;
+    return 0;
+}
+
+/*
+ * The host has no area left for a change. Whole areas can still be protected: those that it touches
+ * become foreign here, all of them, and whoever uses them from now on moves to the master, which could do
+ * it, or the guest would have been told. The pages themselves stay coherent whatever the protection. (A
+ * thread that is in the middle of a call of its own with memory there ends the run, as before.) A
+ * later change of the map gives them back. With mmap_lock.
+ */
+static bool leave_to_master(abi_ulong start, abi_ulong last, int flags)
+{
+    const int foreign = PAGE_VALID | PAGE_RESET | DQ_PAGE_FOREIGN;
+    struct runs r = {.start = start, .last = last, .from = start, .to = last, .prot = PROT_NONE};
+    abi_ulong end;
+
+    walk_memory_regions(&r, add_to_run);
+    end_run(&r);
+    if (mprotect(g2h_untagged(r.from), r.to - r.from + 1, PROT_NONE)) {
+        return false;
+    }
+    qatomic_set(&dq_foreign, true);
+    end = r.to;
+    for (abi_ulong at = r.from;; at = end + 1, end = r.to) {
+        if (page_stretch(at, &end) & PAGE_VALID) {
+            page_set_flags(at, end, foreign);
+        }
+        if (end == r.to) {
+            break;
+        }
+    }
+    page_set_flags(start, last, flags & PAGE_VALID ? foreign : 0);
+    return true;
+}
+
 void dq_map_apply(const struct dq_msg_map *m)
 {
     abi_ulong last = m->start + m->length - 1;
@@ -742,13 +803,15 @@ void dq_map_apply(const struct dq_msg_map *m)
     default:
         break;
     }
+    dq_areas_keep();
     mmap_lock();
-    if (mprotect(g2h_untagged(m->start), m->length, prot)) {
+    if (mprotect(g2h_untagged(m->start), m->length, prot) == 0) {
+        page_set_flags(m->start, last, flags);
+    } else if (errno != ENOMEM || !leave_to_master(m->start, last, flags)) {
         dq_control_error(125, "node %d: cannot map guest memory: %s; raise vm.max_map_count",
                          dq_config.node, strerror(errno));
         _exit(125);
     }
-    page_set_flags(m->start, last, flags);
     mmap_unlock();
 }
 
