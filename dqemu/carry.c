@@ -125,12 +125,16 @@ bool dq_carry_pack(const struct dq_carry_list *l, void *message,
     uint8_t *to = (uint8_t *)(range + l->count);
     bool good = true;
 
-    c->count = l->count;
+    *c = (struct dq_carry){.count = l->count};
     memcpy(range, l->range, l->count * sizeof(*range));
     for (unsigned i = 0; good && i < l->count; i++) {
-        good = range[i].use == DQ_CARRY_FILLED || load(range[i].addr, to, range[i].length);
-        to += bytes_sent(&range[i]);
+        if (range[i].use != DQ_CARRY_FILLED) {
+            good = load(range[i].addr, to, range[i].length);
+            memset(to + range[i].length, 0, bytes_sent(&range[i]) - range[i].length);
+            to += bytes_sent(&range[i]);
+        }
     }
+    memset(to, 0, good ? DQ_CARRY_ALIGN : 0);
     return good;
 }
 

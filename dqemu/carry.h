@@ -59,8 +59,8 @@ bool dq_carry_add(struct dq_carry_list *l, uint64_t addr, uint64_t length, enum 
 /* What follows struct dq_msg_syscall: so long. */
 size_t dq_carry_size(const struct dq_carry_list *l);
 /*
- * Its content (zeroed, DQ_CARRY_ALIGNed), each byte that the call reads fetched by `load`. False: that has
- * failed.
+ * Its content (at a DQ_CARRY_ALIGNed address), each byte that the call reads fetched by `load`. False:
+ * that has failed.
  */
 bool dq_carry_pack(const struct dq_carry_list *l, void *message,
                    bool (*load)(uint64_t addr, uint8_t *to, size_t length));

@@ -282,10 +282,11 @@ static bool store(uint64_t addr, const uint8_t *bytes, size_t length)
     return dq_bounce_copy(addr, (uint8_t *)bytes, length, true);
 }
 
+/* What a call reads has mostly been written just before, so it is here: nothing is asked for ahead. */
 static bool load(uint64_t addr, uint8_t *to, size_t length)
 {
     dq_split_pin(addr, length);
-    return dq_bounce_copy(addr, to, length, false);
+    return dq_guest_copy(to, g2h_untagged(addr), length);
 }
 
 static const struct dq_carry_ops ops = {.begin = begin_store, .store = store};
@@ -522,7 +523,7 @@ bool dq_carry_begin(CPUArchState *env, int num, const abi_long arg[8], struct dq
     good = gather(&g, num);
     if (good) {
         c->length = sizeof(*c->call) + dq_carry_size(&g.list);
-        c->call = g_malloc0(c->length);
+        c->call = g_malloc(c->length);
         *c->call = (struct dq_msg_syscall){
             .tid = dq_this_thread()->remote.tid,
             .number = num | DQ_SYSCALL_CARRIES,

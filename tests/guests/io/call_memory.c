@@ -429,14 +429,14 @@ static int zero;
 
 static void *write_beside(void *arg)
 {
-    while (!atomic_load(&done)) {
+    do {
         atomic_fetch_add(&shared.beside_stat, 1);
         atomic_fetch_add(&shared.beside_poll, 1);
         atomic_fetch_add(&shared.beside_bytes, 1);
         CHECK(shared.beside_stat == shared.beside_poll &&
               shared.beside_bytes == shared.beside_poll);
         sched_yield();
-    }
+    } while (!atomic_load(&done));
     return arg;
 }
 
