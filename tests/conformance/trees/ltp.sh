@@ -24,7 +24,7 @@ prepare() {
     "$cc" "${flags[@]}" -I"$tree/lib" -I"$made/lib" -c -o "$made/ltp_thread.o" "$here/trees/ltp_thread.c"
     (cd "$made" && "$cc" "${flags[@]}" -c "$tree"/libs/{ipc,newipc,sigwait,swap,vdso}/*.c)
     helpers
-    "${cc%-gcc}-ar" rcs "$made/libtests.a" "$made"/tse_*.o
+    "${cc%-gcc}-ar" rcs "$made/libtests.a" "$made"/tse_*.o "$made"/vdso_helpers.o
 }
 
 # Programs that tests start. What does not compile is missed by its test.

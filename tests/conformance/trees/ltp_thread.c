@@ -12,7 +12,7 @@
 #include <sys/types.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include "tst_test.h"
+#include <tst_test.h>
 
 static int in(const char *function, const char *name)
 {
@@ -61,4 +61,4 @@ static int kill_or_not(const char *function, pid_t pid, int signal)
     wait_or_not(__func__, __FILE__, __LINE__, pid, status, options)
 #define SAFE_SETPGID(pid, group) ((void)0)
 #define alarm(seconds) ((void)(seconds))
-#include "tst_test.c"
+#include <tst_test.c>
