@@ -84,7 +84,10 @@ static bool is_direct_call(CPUArchState *env, int num, const abi_long *arg, stru
     return d->count && (d->memory_file || is_direct(arg[0]));
 }
 
-/* The guest's buffers, and where in their pages they lie. False: not all of them are accessible, or the list is not, or all are empty. */
+/*
+ * The guest's buffers, and where in their pages they lie. False: not all of them are accessible, or the
+ * list is not, or all are empty.
+ */
 static bool find_buffers(const abi_long *arg, struct direct *d)
 {
     struct target_iovec one = {.iov_base = tswapal(arg[1]), .iov_len = tswapal(arg[2])};
