@@ -217,6 +217,12 @@ void dq_kernel_trap(CPUArchState *env)
     if (!dq_on_slave() || (env->regs[15] != cmpxchg && !is64)) {
         return;
     }
+    for (int i = is64 ? 0 : 2; i <= 2;
+         i++) { /* a fault would not be made again: it has to be the last word */
+        if (!page_get_flags(env->regs[i])) {
+            dq_learn(env->regs[i], 1);
+        }
+    }
     if (dq_is_foreign(env->regs[2]) ||
         (is64 && (dq_is_foreign(env->regs[0]) || dq_is_foreign(env->regs[1])))) {
         dq_thread_move(env);

@@ -118,7 +118,8 @@ static bool grow(abi_ptr addr)
 void dq_grow(CPUState *cpu, abi_ptr addr)
 {
     if (dq_on_slave()) {
-        if (dq_learn(addr, 1)) {
+        dq_learn(addr, 1);
+        if (page_get_flags(addr)) {
             return; /* something is mapped there */
         }
         dq_thread_move(cpu_env(cpu));

@@ -59,6 +59,13 @@ struct dq_sync_signal {
     target_siginfo_t info;
 };
 
+/* The latest fault that was not believed: see dq_learn_fault(). */
+struct dq_doubt {
+    bool any;
+    unsigned applied; /* dq_maps_applied, then */
+    abi_ulong page;
+};
+
 /*
  * A thread beyond QEMU's TaskState (ts->dq): every thread of a run of several nodes. Used by the thread
  * itself alone, but for `wanted` and `processors`.
@@ -76,6 +83,7 @@ struct dq_thread {
     /* on its slave */
     struct dq_remote remote;
     uint64_t told_mask; /* the mask that the proxy knows */
+    struct dq_doubt doubt;
     unsigned waited_ns; /* for results, not yet counted: less than a microsecond */
     /*
      * A wait was interrupted by a kick: the call is repeated unless a handler runs that
@@ -178,6 +186,8 @@ void dq_globals_apply(const void *globals, size_t length);
 
 /* MAP, on a slave's worker. */
 void dq_map_apply(const struct dq_msg_map *m);
+/* How many MAPs this slave has applied. Atomic; counts the worker. */
+extern unsigned dq_maps_applied;
 /* How a range with these page flags is told to the others, and with which flags. */
 enum dq_map_op dq_map_op(int page_flags);
 int dq_map_told(int page_flags);

@@ -11,6 +11,10 @@
  * is executed here looks for its arguments (access_ok(), and before that syscall.c, which must find out
  * what is foreign).
  *
+ * What was missing when an access was made may be there when somebody looks: another thread has asked, or the
+ * mapping was on its way. So a fault in memory that is known is believed only if it comes again, and
+ * nothing has been applied since it came last.
+ *
  * A node's part of the map is right or missing, never out of date: who knows of a range hears of its
  * changes, and whoever changes it waits for that (master/map.h). The turn orders a question and a change:
  * the answer is behind all that the node was told before.
@@ -43,14 +47,28 @@ bool dq_learn(abi_ulong addr, abi_ulong len)
         return false;
     }
     m.length = ((addr + len - 1) | ~TARGET_PAGE_MASK) - m.start + 1;
-    if (dq_map_every(m.start, m.length, is_known, NULL)) {
+    if (!dq_map_every(m.start, m.length, is_known, NULL)) {
+        r = &dq_this_thread()->remote;
+        m.tid = r->tid;
+        dq_stat_add(maps_asked, 1);
+        dq_remote_call(r, DQ_MSG_MAP_ASK, &m, sizeof(m), NULL, 0);
+    }
+    return true;
+}
+
+bool dq_learn_fault(abi_ulong addr, struct dq_doubt *doubt)
+{
+    unsigned now;
+
+    if (!dq_learn(addr, 1) || !page_get_flags(addr)) {
         return false;
     }
-    r = &dq_this_thread()->remote;
-    m.tid = r->tid;
-    dq_stat_add(maps_asked, 1);
-    return dq_remote_call(r, DQ_MSG_MAP_ASK, &m, sizeof(m), NULL, 0)->value > 0 ||
-           dq_map_every(m.start, m.length, is_known, NULL);
+    now = qatomic_load_acquire(&dq_maps_applied);
+    if (doubt->any && doubt->page == (addr & TARGET_PAGE_MASK) && doubt->applied == now) {
+        return false;
+    }
+    *doubt = (struct dq_doubt){.any = true, .page = addr & TARGET_PAGE_MASK, .applied = now};
+    return true;
 }
 
 /* ---------------------------------------------------------------- on the master */

@@ -16,6 +16,12 @@
  */
 unsigned dq_teach(int node, abi_ulong start, abi_ulong len);
 
+/*
+ * On a slave: an instruction has met a fault at this address (untagged). True: it is to be executed again,
+ * for the page is known by now, or may have become so just before. Blocks.
+ */
+bool dq_learn_fault(abi_ulong addr, struct dq_doubt *doubt);
+
 /* The calling proxy's thread is about to begin on its node, with this state: its stack is taught. Blocks. */
 void dq_teach_stack(CPUArchState *env, int node);
 

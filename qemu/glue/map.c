@@ -714,6 +714,8 @@ void dq_shm_detached(abi_ulong start, abi_ulong len)
 
 /* ---------------------------------------------------------------- on a slave */
 
+unsigned dq_maps_applied;
+
 /* Runs of pages that the host protects alike, and what those reach to that touch a range. */
 struct runs {
     abi_ulong start, last, from, to;
@@ -813,6 +815,7 @@ void dq_map_apply(const struct dq_msg_map *m)
         _exit(125);
     }
     mmap_unlock();
+    qatomic_store_release(&dq_maps_applied, dq_maps_applied + 1);
 }
 
 /* ---------------------------------------------------------------- system call buffers */

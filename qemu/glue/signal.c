@@ -10,6 +10,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "internal.h"
+#include "learn.h"
 #include "split.h"
 
 /* ---------------------------------------------------------------- at the proxy */
@@ -61,10 +62,13 @@ static bool faulted_in_foreign_memory(const struct dq_sync_signal *sync)
 }
 
 /* An access where nothing is mapped, as far as this node knows. True: it may be made again. */
-static bool fault_was_ignorance(CPUArchState *env, const struct dq_sync_signal *sync)
+static bool fault_was_ignorance(CPUArchState *env, struct dq_thread *t,
+                                const struct dq_sync_signal *sync)
 {
+    abi_ulong addr = cpu_untagged_addr(env_cpu(env), sync->info._sifields._sigfault._addr);
+
     return sync->sig == TARGET_SIGSEGV && extract32(sync->info.si_code, 16, 16) == QEMU_SI_FAULT &&
-           dq_learn(cpu_untagged_addr(env_cpu(env), sync->info._sifields._sigfault._addr), 1);
+           dq_learn_fault(addr, &t->doubt);
 }
 
 static void take_sync_signal(CPUArchState *env, struct dq_thread *t, TaskState *ts)
@@ -77,11 +81,11 @@ static void take_sync_signal(CPUArchState *env, struct dq_thread *t, TaskState *
 
     ts->sync_signal.pending = 0;
     t->sigsegv_failed = 0;
-    if (fault_was_ignorance(env, &sync) && !faulted_in_foreign_memory(&sync)) {
-        return;
-    }
     if (faulted_in_foreign_memory(&sync)) {
         dq_thread_move(env);
+    }
+    if (fault_was_ignorance(env, t, &sync)) {
+        return;
     }
     take(env, t, &sync);
 }

@@ -20,8 +20,8 @@
 extern bool dq_bouncing;
 
 /*
- * access_ok(), which has found the range (untagged) not accessible: a slave may know nothing of it yet.
- * True: it has learned more. Blocks; no lock of QEMU's or ours may be held.
+ * access_ok(), which has found the range (untagged) not accessible: a slave may have known nothing of it yet.
+ * True: it knows by now what there is to know. Blocks; no lock of QEMU's or ours may be held.
  */
 bool dq_learn(abi_ulong addr, abi_ulong len);
 /*

@@ -29,6 +29,8 @@ GUEST_ONLY_high_addresses := aarch64 riscv64 s390x x86_64#  likewise
 GUEST_ONLY_own_memory := aarch64 riscv64 s390x x86_64
 GUEST_ONLY_vsyscall := x86_64#          no other has that page
 GUEST_ONLY_private_file_sparse := aarch64 riscv64 s390x x86_64#  maps more than 32 bits have room for
+# with 32-bit addresses plain QEMU forbids the old place
+GUEST_ONLY_private_file_keep := aarch64 riscv64 s390x x86_64
 # s390x tells the page of a fault only, not the address in it
 GUEST_ONLY_map_visible := aarch64 arm riscv64 x86_64
 GUEST_ONLY_private_file_end := $(GUEST_ONLY_map_visible)
