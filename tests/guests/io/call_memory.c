@@ -26,27 +26,10 @@
 
 enum { PAGES = 32, LENGTH = PAGES * GUEST_PAGE, ROUNDS = 4, WORDS = 16 };
 
-/* Arguments lie here, each across the border of two pages. */
-static char *area;
-static int next_page;
+#include "across.h"
 
-/* Then a page that cannot be accessed, and one that can be read. */
+/* Behind the area: a page that cannot be accessed, and one that can be read. */
 static char *forbidden, *readable;
-
-static void *write_area(void *arg)
-{
-    memset(area, 'm', LENGTH);
-    return arg;
-}
-
-/* Room for so many bytes, of which about half are on each page. */
-static void *across(size_t size)
-{
-    next_page = next_page % (PAGES - 1) + 1;
-    return area + next_page * GUEST_PAGE - (size / 2 & ~(size_t)7);
-}
-
-#define ACROSS(type) ((type *)across(sizeof(type)))
 
 static bool is_filled(const char *from, char with, size_t length)
 {

@@ -17,22 +17,7 @@ enum { PAGES = 16, LENGTH = PAGES * GUEST_PAGE, ROUNDS = 3, PIECE = 16 };
 #define SIG (SIGRTMIN + 4)
 #define ALARM (SIGRTMIN + 5)
 
-static char *area;
-static int next_page;
-
-static void *write_area(void *arg)
-{
-    memset(area, 'm', LENGTH);
-    return arg;
-}
-
-static void *across(size_t size)
-{
-    next_page = next_page % (PAGES - 1) + 1;
-    return area + next_page * GUEST_PAGE - (size / 2 & ~(size_t)7);
-}
-
-#define ACROSS(type) ((type *)across(sizeof(type)))
+#include "across.h"
 
 static OWN_PAGE pthread_t caller;
 static OWN_PAGE char *to_write; /* what the handler of SIG changes */
