@@ -106,14 +106,13 @@ static abi_ulong teach_around(int node, abi_ulong page)
     return last;
 }
 
-unsigned dq_teach(int node, abi_ulong start, abi_ulong len)
+void dq_teach(int node, abi_ulong start, abi_ulong len)
 {
     abi_ulong last = start + len - 1, to;
-    unsigned told = 0;
     int flags;
 
     if (!len || !guest_range_valid_untagged(start, len)) {
-        return 0;
+        return;
     }
     for (abi_ulong from = start;; from = to + 1) {
         uint64_t first = from, end = last;
@@ -125,10 +124,9 @@ unsigned dq_teach(int node, abi_ulong start, abi_ulong len)
         mmap_unlock();
         if (!known && flags && !(flags & DQ_PAGE_HOLE)) {
             to = teach_around(node, from);
-            told++;
         }
         if (to >= last) {
-            return told;
+            return;
         }
     }
 }
@@ -145,15 +143,13 @@ void dq_teach_stack(CPUArchState *env, int node)
 
 int dq_teach_asked(int node, const struct dq_msg_map_ask *m)
 {
-    unsigned told;
-
     if ((m->start | m->length) & ~TARGET_PAGE_MASK || !m->length ||
         !guest_range_valid_untagged(m->start, m->length)) {
         return -EPROTO;
     }
     dq_map_begin();
-    told = dq_teach(node, m->start, m->length);
+    dq_teach(node, m->start, m->length);
     dq_split_include();
     dq_map_end();
-    return told;
+    return 0;
 }

@@ -183,13 +183,11 @@ static void serve_syscall(CPUArchState *env, struct dq_thread *t, struct dq_mail
 /* Before anything pending is looked at: the thread has not come to where signals are taken. */
 static void serve_map_ask(CPUArchState *env, struct dq_thread *t, const struct dq_mail *m)
 {
-    int told = dq_teach_asked(t->node, (const void *)m->body);
-
-    if (told < 0) {
+    if (dq_teach_asked(t->node, (const void *)m->body)) {
         bad_message(t, m->type);
     }
     g_array_set_size(t->frames, 0);
-    answer(env, t, told, NULL);
+    answer(env, t, 0, NULL);
 }
 
 static void block_all_signals(void)
