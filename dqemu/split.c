@@ -932,13 +932,13 @@ int dq_split_start(const struct dq_config *cfg)
     return 0;
 }
 
-void dq_split_open(uint64_t first, uint64_t limit, const struct dq_split_ops *ops)
+void dq_split_open(uint64_t first, uint64_t limit, void *place, const struct dq_split_ops *ops)
 {
     size_t size = limit * (DQ_PAGE_SIZE / DQ_SPLIT_LINE) * sizeof(*deltas);
 
     if (home.sharing) {
         clear_table();
-        deltas = mmap(NULL, size, PROT_READ | PROT_WRITE,
+        deltas = mmap(place, size, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (deltas == MAP_FAILED) {
             deltas = NULL;

@@ -33,6 +33,9 @@ void dq_main_args(int *argc, char **argv);
  */
 void dq_main_slave(CPUArchState *env, const char *rtsig_map);
 
+/* probe_guest_base(), at its end: on the master, where the program is going to lie. */
+void dq_guest_base_chosen(void);
+
 /* preexit_cleanup(): the guest ends, by any thread. Tell the nodes, report the counters. */
 void dq_exit(void);
 

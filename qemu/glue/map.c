@@ -338,6 +338,35 @@ static void *try_mapping(abi_ulong len, int prot, int flags, int fd, off_t offse
     return mmap(NULL, len, dq_map_host_prot(prot), flags, fd, offset);
 }
 
+/* Private memory of no file. */
+static bool is_plain(int flags)
+{
+    return flags & MAP_ANONYMOUS && (flags & MAP_TYPE) == MAP_PRIVATE;
+}
+
+/*
+ * Of such nothing is kept: NULL, or MAP_FAILED with errno. The emulator's own addresses may have no room for
+ * what the guest's have. Then a part of it is judged, if addresses are not what the user has limited; the kernel
+ * refuses that as well where it refuses what is obviously more than its memory.
+ */
+static void *try_plain(abi_ulong len, int prot, int flags)
+{
+    const abi_ulong part = TARGET_LONG_BITS == 32 ? 1ull << 30 : 1ull << 38;
+    void *mapping = try_mapping(len, prot, flags, -1, 0);
+    struct rlimit limit;
+
+    if (mapping == MAP_FAILED && errno == ENOMEM && len > part &&
+        getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur == RLIM_INFINITY) {
+        len = part;
+        mapping = try_mapping(len, prot, flags, -1, 0);
+    }
+    if (mapping == MAP_FAILED) {
+        return MAP_FAILED;
+    }
+    munmap(mapping, len);
+    return NULL;
+}
+
 abi_ulong dq_map_choose(abi_ulong start, abi_ulong len, int flags)
 {
     if (flags & MAP_FIXED_NOREPLACE) {
@@ -397,7 +426,9 @@ static abi_long unmap_own(void *mapping, abi_ulong len)
 {
     int err = errno;
 
-    munmap(mapping, len);
+    if (mapping) {
+        munmap(mapping, len);
+    }
     errno = err;
     return -1;
 }
@@ -466,7 +497,7 @@ abi_long dq_map_file(abi_ulong start, abi_ulong len, char *mapping, int prot, in
 /* The kernel lets private anonymous memory grow alone. */
 static bool grows_down(int flags)
 {
-    return flags & MAP_GROWSDOWN && flags & MAP_ANONYMOUS && (flags & MAP_TYPE) == MAP_PRIVATE;
+    return flags & MAP_GROWSDOWN && is_plain(flags);
 }
 
 static int anonymous_flags(int flags, int page_flags)
@@ -488,7 +519,7 @@ static bool is_everybodys(void *arg, int page_flags)
 static bool can_replace(abi_ulong start, abi_ulong len, int flags, int page_flags,
                         const void *mapping)
 {
-    bool inside = flags & MAP_ANONYMOUS || dq_source_in_file(mapping, len) == len;
+    bool inside = !mapping || dq_source_in_file(mapping, len) == len;
 
     return (flags & MAP_TYPE) == MAP_PRIVATE && inside && !dq_arch_page_is_masters(page_flags) &&
            dq_map_every(start, len, is_everybodys, NULL);
@@ -500,14 +531,12 @@ static bool can_replace(abi_ulong start, abi_ulong len, int flags, int page_flag
  * there meanwhile, they have done before, or after; after the first step only as the new mapping allows.
  */
 static abi_long replace(abi_ulong start, abi_ulong len, int prot, int flags, int page_flags,
-                        void *mapping)
+                        void *file)
 {
-    void *file = flags & MAP_ANONYMOUS ? NULL : mapping;
-
     page_flags =
         file ? page_flags | PAGE_RESET | PAGE_PASSTHROUGH : anonymous_flags(flags, page_flags);
     if (!allow_here(start, len, prot, page_flags)) {
-        return unmap_own(mapping, len);
+        return unmap_own(file, len);
     }
     dq_map_tell(dq_map_op(page_flags), start, len, page_flags);
     dq_map_wait();
@@ -515,8 +544,6 @@ static abi_long replace(abi_ulong start, abi_ulong len, int prot, int flags, int
     dq_advice_forget(start, len);
     if (file) {
         mprotect(file, len, PROT_READ);
-    } else {
-        munmap(mapping, len);
     }
     dq_source_reset(start, len, file);
     dq_source_forget(start, len);
@@ -530,8 +557,7 @@ static abi_long replace(abi_ulong start, abi_ulong len, int prot, int flags, int
 static abi_long place(abi_ulong start, abi_ulong len, int prot, int flags, int page_flags,
                       void *mapping)
 {
-    if (flags & MAP_ANONYMOUS && (flags & MAP_TYPE) == MAP_PRIVATE) {
-        munmap(mapping, len);
+    if (!mapping) {
         page_flags = anonymous_flags(flags, page_flags);
         return dq_map_allow(start, len, prot, page_flags) ? (abi_long)start : -1;
     }
@@ -582,7 +608,8 @@ static bool map_unengaged(abi_ulong start, abi_ulong len, int prot, int flags, i
 static abi_long map(abi_ulong start, abi_ulong len, int prot, int flags, int page_flags, int fd,
                     off_t offset)
 {
-    void *mapping = try_mapping(len, prot, flags, fd, offset);
+    void *mapping =
+        is_plain(flags) ? try_plain(len, prot, flags) : try_mapping(len, prot, flags, fd, offset);
 
     if (mapping == MAP_FAILED) {
         return -1;

@@ -480,12 +480,14 @@ static abi_ulong reserve_guest_space(void)
 
 /*
  * The guest's stack and mappings lie in the upper half of its addresses: programs take the highest
- * bit of the stack's address for that of the greatest address there is (AddressSanitizer does).
+ * bit of the stack's address for that of the greatest address there is (AddressSanitizer does). QEMU's own
+ * choice for x86-64 would be where the program goes, and leave its heap no room. See also
+ * dq_guest_base_chosen().
  */
 static void place_mappings(void)
 {
     if (dq_config.nodes > 1 && TARGET_LONG_BITS == 64) {
-        task_unmapped_base = MAX(task_unmapped_base, (reserved_va + 1) / 2);
+        task_unmapped_base = (reserved_va + 1) / 2;
         mmap_next_start = task_unmapped_base;
     }
 }

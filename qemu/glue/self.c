@@ -22,7 +22,6 @@
 #include "dqemu/spin.h"
 #include "master/map.h"
 #include "self.h"
-#include "wide.h"
 #include "source.h"
 #include "split.h"
 
@@ -292,12 +291,20 @@ static int add_region(void *opaque, target_ulong start, target_ulong end, unsign
     return err;
 }
 
+/* As QEMU has it, without what is not the guest's. */
+static int show_guests(void *opaque, target_ulong start, target_ulong end, unsigned long flags)
+{
+    const struct regions *r = opaque;
+
+    return flags & DQ_PAGE_HOLE ? 0 : r->fn(r->opaque, start, end, flags);
+}
+
 void dq_self_map(void *opaque, walk_memory_regions_fn fn, IntervalTreeRoot *host_maps)
 {
     struct regions r = {.fn = fn, .opaque = opaque};
 
-    if (!has_turn && !dq_source_any() && !dq_wide_is_between(DQ_GUEST_SPACE)) {
-        walk_memory_regions(opaque, fn);
+    if (!has_turn && !dq_source_any()) {
+        walk_memory_regions(&r, show_guests);
         return;
     }
     remake_maps(host_maps);

@@ -238,7 +238,8 @@ void dq_split_engage(void)
     if (dq_pager_register(start, SHADOW_BYTES)) {
         _exit(125); /* reported */
     }
-    dq_split_open(start >> DQ_PAGE_BITS, dq_wide_limit() >> DQ_PAGE_BITS, &ops);
+    dq_split_open(start >> DQ_PAGE_BITS, dq_wide_limit() >> DQ_PAGE_BITS,
+                  dq_wide_bytes() ? (void *)(uintptr_t)DQ_GUEST_SPACE : NULL, &ops);
 }
 
 /* ---------------------------------------------------------------- traps */

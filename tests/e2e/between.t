@@ -1,26 +1,45 @@
 #!/bin/bash
-# A guest cannot map, unmap or protect the emulator's own addresses, which lie between its own.
+# A guest cannot map, unmap or protect the emulator's own addresses, which lie between its own; and a program
+# that can lie anywhere has room for its heap.
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh"
 need_build
 as_user "$@"
-guest=$GUESTS/between
-[ -x "$guest" ] || bail_out "$guest is missing: run make guests"
 mark=$$-between
-try() { # NAME COMMAND...
-    local out name=$1
-    shift
-    if out=$(run_marked $mark 60 "$@" 2>&1) && [ "$out" = 'nothing happened' ]; then
+build() { # ISA NAME FLAG...: false: there is nothing to try
+    local name=$2 compiler=$1-linux-gnu-gcc
+    [ -x "$TOP/build/qemu-$1" ] || return
+    shift 2
+    "$compiler" -std=gnu11 -D_GNU_SOURCE -O1 -pthread "$@" -I "$TOP/tests/guests" \
+        -o "$SCRATCH/$name" "$TOP/tests/guests/tools/$name.c" || bail_out "$name.c cannot be compiled"
+}
+try() { # NAME WHAT-IT-SAYS COMMAND...
+    local out name=$1 says=$2
+    shift 2
+    if out=$(run_marked $mark 60 "$@" 2>&1) && [ "$out" = "$says" ]; then
         pass "$name"
     else
         fail "$name" <<<"$out"
     fi
 }
 
-for n in 2 3; do
-    try "on $n nodes" "$DQEMU_LAUNCH" -n $n "$guest"
+guest=$SCRATCH/between
+for isa in aarch64 riscv64 x86_64; do
+    if build $isa between -static; then
+        for n in 2 3; do
+            try "$isa on $n nodes" 'nothing happened' "$DQEMU_LAUNCH" -n $n "$guest"
+        done
+    else
+        skip "$isa" "make ISAS=$isa"
+    fi
+    libraries=/usr/$isa-linux-gnu
+    [ $isa != x86_64 ] || libraries=/
+    if build $isa brk_room -pie -fPIE; then
+        try "$isa: a heap" 'brk_room: up' "$DQEMU_LAUNCH" -n 2 -L $libraries "$SCRATCH/brk_room"
+    fi
 done
+build aarch64 between -static
 
 # One of the nodes may have fewer addresses: enough for the first 64 TiB, and the table of split pages.
 cat >"$SCRATCH/few" <<'END'
@@ -30,7 +49,7 @@ shift
 exec "$@"
 END
 chmod +x "$SCRATCH/few"
-try "a node with 100 TiB of addresses" "$DQEMU_LAUNCH" -n 3 --wrap="$SCRATCH/few %n" "$guest" without
+try "a node with 100 TiB of addresses" 'nothing happened' "$DQEMU_LAUNCH" -n 3 --wrap="$SCRATCH/few %n" "$guest" without
 check_none_left $mark >"$SCRATCH/left" || fail "nothing is left" <"$SCRATCH/left"
 echo "1..$point"
 [ $failed = 0 ]
