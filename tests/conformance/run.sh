@@ -8,6 +8,7 @@
 #   QEMU_SRC=DIR             also the programs of tests/tcg of QEMU's source in DIR
 #   LTP_DIR=DIR              also the tests of system calls of the Linux Test Project in DIR
 #   SPLASH_DIR=DIR           also SPLASH-3 in DIR
+#   CONFORMANCE_JOBS=N       programs at a time; 30 are a busy machine           (1)
 #   CONFORMANCE_MEMORY=BYTES all processes of a run together may take no more   (8 GiB)
 #
 # Prints a line a program, and totals; status 1 if a program differs. README.md says how to read it.
@@ -17,7 +18,10 @@
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=tests/e2e/lib.sh
 . "$here/../e2e/lib.sh"
-: "${CONFORMANCE:=short}" "${CONFORMANCE_MEMORY:=8589934592}"
+: "${CONFORMANCE:=short}" "${CONFORMANCE_JOBS:=1}" "${CONFORMANCE_MEMORY:=8589934592}"
+case $CONFORMANCE_JOBS in
+0* | *[!0-9]*) bail_out "CONFORMANCE_JOBS is how many programs run at a time, not $CONFORMANCE_JOBS" ;;
+esac
 : "${SYSROOT:=$TOP/build/conformance/sysroot}"
 OUT=$TOP/build/conformance
 export SYSROOT OUT
@@ -100,7 +104,7 @@ bounded() { # GROUP COMMAND...
 
 # Run COMMAND on one SIDE (plain, ours): its exit status, "timeout" or "left".
 run_side() { # SIDE NAME NODES SECONDS COMMAND
-    local dir=$OUT/runs/$2/$1 mark=$$-conformance-$1 status
+    local dir=$OUT/runs/$2/$1 mark=$$-conformance-$2-$1 status
     mkdir -p "$dir/work" "$dir/stats"
     # shellcheck disable=SC2016 # for the inner shell
     (cd "$dir/work" && SIDE=$1 NODES=$3 STATS=$dir/stats HERE=$here TMPDIR=$dir/work \
@@ -173,16 +177,19 @@ run_program() { # NAME NODES SECONDS COMPARE COMMAND
 }
 
 run_selected() {
-    local name set packages nodes seconds compare command
+    local name set packages nodes seconds compare command running=0
     row '# program' nodes 'plain QEMU' dqemu remote verdict
     # shellcheck disable=SC2034 # the set is a column
     while read -r name set packages nodes seconds compare command; do
         if grep -qxF -- "$packages" "$OUT/absent"; then
             row "$name" "$nodes" - - - absent
         else
-            run_program "$name" "$nodes" "$seconds" "$compare" "$command"
+            ((running < CONFORMANCE_JOBS)) || { wait -n; ((running--)); }
+            run_program "$name" "$nodes" "$seconds" "$compare" "$command" &
+            ((++running))
         fi
     done <"$OUT/selected"
+    wait
 }
 
 totals() { # < ledger
