@@ -35,7 +35,7 @@ static void *work(void *arg)
     return NULL;
 }
 
-/* The loop, the worker, and on a slave who tells what goes into a core file. None of them ends. */
+/* The loop, the worker, and one that the emulator has (peek.c, core.c). None of them ends. */
 #define MOST_OWN 3
 
 static int own[MOST_OWN]; /* atomic; 0: none */

@@ -1,5 +1,5 @@
 /*
- * Files that are read and written past the page cache (O_DIRECT), and /proc/self/mem (self.h), with
+ * Files that are read and written past the page cache (O_DIRECT), and /proc/PID/mem (self.h), with
  * which the kernel does not do what it should: what is copied goes through memory of ours.
  *
  * The kernel uses the memory for that until the device has done, whatever becomes of its page meanwhile:
@@ -42,9 +42,9 @@ static uint64_t offset_argument(CPUArchState *env, int num, const abi_long *arg)
 /* A call on a file that is read or written past the page cache. */
 struct direct {
     bool reads;
-    bool positioned;  /* not where the file stands, but at offset */
-    bool listed;      /* the guest names its buffers in a list */
-    bool memory_file; /* /proc/self/mem */
+    bool positioned; /* not where the file stands, but at offset */
+    bool listed;     /* the guest names its buffers in a list */
+    pid_t memory_of; /* /proc/PID/mem of that process */
     off_t offset;
     unsigned count;
     struct iovec *guest; /* its buffers, in guest memory */
@@ -80,8 +80,8 @@ static bool is_direct_call(CPUArchState *env, int num, const abi_long *arg, stru
     }
     d->reads = num == TARGET_NR_read || num == TARGET_NR_pread64 || num == TARGET_NR_readv ||
                num == TARGET_NR_preadv;
-    d->memory_file = dq_self_is_memory(arg[0]);
-    return d->count && (d->memory_file || is_direct(arg[0]));
+    d->memory_of = dq_self_memory_of(arg[0]);
+    return d->count && (d->memory_of || (dq_engaged && is_direct(arg[0])));
 }
 
 /*
@@ -155,8 +155,9 @@ static abi_long read_or_write(const struct direct *d, int fd)
 {
     abi_long ret;
 
-    if (d->memory_file) {
-        return dq_self_memory(fd, d->ours, d->count, d->positioned ? &d->offset : NULL, d->reads);
+    if (d->memory_of && dq_self_memory(fd, d->memory_of, d->ours, d->count,
+                                       d->positioned ? &d->offset : NULL, d->reads, &ret)) {
+        return ret;
     }
     dq_awake_end(); /* it may sleep in there */
     if (d->reads) {
@@ -190,7 +191,7 @@ bool dq_direct_call(CPUArchState *env, int num, const abi_long arg[8], abi_long 
     struct direct d = {0};
     bool done = false;
 
-    if (!dq_engaged || !is_direct_call(env, num, arg, &d)) {
+    if (!is_direct_call(env, num, arg, &d)) {
         return false;
     }
     d.guest = g_new0(struct iovec, 2 * d.count);

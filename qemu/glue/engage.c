@@ -25,6 +25,7 @@
 #include "dqemu/uffd.h"
 #include "master/cpu_timers.h"
 #include "master/map.h"
+#include "self.h"
 #include "source.h"
 #include "split.h"
 #include "wide.h"
@@ -438,11 +439,17 @@ static void engage_locked(void)
 
 void dq_engage(void)
 {
+    bool first;
+
     start_exclusive();
     dq_map_begin();
-    if (!dq_engaged) {
+    first = !dq_engaged;
+    if (first) {
         engage_locked();
     }
     dq_map_end();
     end_exclusive();
+    if (first) {
+        dq_self_serve();
+    }
 }

@@ -29,6 +29,7 @@
 #include "root.h"
 #include "source.h"
 #include "split.h"
+#include "peek.h"
 #include "wide.h"
 
 struct dq_config dq_config = {.nodes = 1};
@@ -420,6 +421,7 @@ void dq_main_args(int *argc, char **argv)
     } else {
         dq_timers_open();
         dq_engage_prepare();
+        dq_peek_prepare();
         dq_source_prepare();
     }
 }
@@ -596,6 +598,7 @@ void dq_fork_end(bool child)
     if (dq_engaged) {
         dq_source_after_fork(true);
     }
+    dq_peek_in_child();
     dq_futex_in_child();
     dq_clock_in_child();
     dq_timers_in_child();

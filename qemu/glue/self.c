@@ -21,6 +21,7 @@
 #include "dqemu/runtime.h"
 #include "dqemu/spin.h"
 #include "master/map.h"
+#include "peek.h"
 #include "self.h"
 #include "source.h"
 #include "split.h"
@@ -563,7 +564,7 @@ int dq_self_open(const char *path)
 {
     const char *file = path[0] == '/' ? dq_self_file(path) : path; /* perhaps of such a folder */
 
-    if (file && g_str_has_suffix(file, "mem")) {
+    if (g_str_has_suffix(path, "mem")) {
         qatomic_set(&memory_is_open, true);
     }
     return file && path[0] == '/' ? dq_account_open(path, file) : -2;
@@ -578,15 +579,23 @@ void dq_self_opened(const char *path, int fd)
     }
 }
 
-bool dq_self_is_memory(int fd)
+pid_t dq_self_memory_of(int fd)
 {
-    g_autofree char *file = NULL;
+    g_autofree char *link = NULL, *path = NULL;
+    const char *file;
+    pid_t pid = 0;
 
-    if (!qatomic_read(&memory_is_open) || dq_config.nodes == 1) {
-        return false;
+    if (!qatomic_read(&memory_is_open)) {
+        return 0;
     }
-    file = file_of(fd);
-    return file && !strcmp(file, "mem");
+    link = g_strdup_printf("/proc/self/fd/%d", fd);
+    path = g_file_read_link(link, NULL);
+    if (!path || !g_str_has_prefix(path, "/proc/")) {
+        return 0;
+    }
+    pid = atoi(path + strlen("/proc/"));
+    file = skip_task(skip_number(path + strlen("/proc/")) + 1);
+    return pid <= 0 || strcmp(file, "mem") || (pid == getpid() && !dq_engaged) ? 0 : pid;
 }
 
 /* Part of a page that the guest has mapped. With the turn, its page not split. */
@@ -621,48 +630,61 @@ static size_t access_range(uint64_t at, char *data, size_t len, bool reads)
 }
 
 /* The map stands still meanwhile, and no page is split. */
-static size_t access_memory(uint64_t at, const struct iovec *ours, unsigned count, bool reads)
+static size_t access_memory(uint64_t at, void *data, size_t len, bool reads)
 {
-    size_t done = 0;
+    const void *host = (void *)(uintptr_t)at;
+    size_t done;
 
-    if (!dq_engaged) {
+    if (!len || !h2g_valid(host)) {
         return 0;
     }
     dq_map_begin();
-    for (unsigned i = 0; i < count; i++) {
-        const void *host = (void *)(uintptr_t)(at + done);
-        size_t len = ours[i].iov_len, n;
-
-        if (len && h2g_valid(host)) {
-            uint64_t first = h2g_nocheck(host) >> DQ_PAGE_BITS;
-            uint64_t last = (h2g_nocheck(host) + len - 1) >> DQ_PAGE_BITS;
-
-            dq_split_exclude(first, last - first + 1);
-        }
-        n = access_range(at + done, ours[i].iov_base, len, reads);
-        done += n;
-        if (n < len) {
-            break;
-        }
-    }
+    dq_split_exclude(h2g_nocheck(host) >> DQ_PAGE_BITS,
+                     ((at + len - 1) >> DQ_PAGE_BITS) - (at >> DQ_PAGE_BITS) + 1);
+    done = access_range(at, data, len, reads);
     dq_split_include();
     dq_map_end();
     return done;
 }
 
-abi_long dq_self_memory(int fd, const struct iovec *ours, unsigned count, const off_t *offset,
-                        bool reads)
+void dq_self_serve(void)
+{
+    dq_peek_serve(access_memory);
+}
+
+bool dq_self_memory(int fd, pid_t pid, const struct iovec *ours, unsigned count,
+                    const off_t *offset, bool reads, abi_long *ret)
 {
     int mode = fcntl(fd, F_GETFL) & O_ACCMODE;
     off_t at = offset ? *offset : lseek(fd, 0, SEEK_CUR);
-    size_t done;
+    bool own = pid == getpid();
+    struct dq_peek other;
+    size_t done = 0, n;
 
     if (mode == (reads ? O_WRONLY : O_RDONLY)) {
-        return -TARGET_EBADF;
+        *ret = -TARGET_EBADF;
+        return true;
     }
-    done = access_memory(at, ours, count, reads);
+    if (!own && !dq_peek_open(&other, pid, fd)) {
+        return false;
+    }
+    for (unsigned i = 0; i < count; i++) {
+        void *data = ours[i].iov_base;
+        size_t len = ours[i].iov_len;
+
+        n = own ? access_memory(at + done, data, len, reads)
+                : dq_peek_access(&other, at + done, data, len, reads);
+        done += n;
+        if (n < len) {
+            break;
+        }
+    }
+    if (!own) {
+        dq_peek_close(&other);
+    }
     if (done && !offset) {
         lseek(fd, at + (off_t)done, SEEK_SET);
     }
-    return done ? (abi_long)done : -TARGET_EIO;
+    *ret = done ? (abi_long)done : -TARGET_EIO;
+    return true;
 }

@@ -3,7 +3,7 @@
  * ours. The other hooks of self.c are in hooks.h.
  *
  * Master only; guest threads and proxies, without locks. In a run of one node, and in a forked
- * child, nothing differs from QEMU.
+ * child, nothing differs from QEMU but the memory of other processes.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -47,15 +47,19 @@ void dq_account_peak(long *peak_kib);
 int dq_account_open(const char *path, const char *file);
 void dq_account_stat(int fd);
 
-/* ---------------------------------------------------------------- /proc/self/mem */
+/* ---------------------------------------------------------------- /proc/PID/mem */
 
-/* Is it /proc/self/mem? False, at once, unless somebody has opened that file. */
-bool dq_self_is_memory(int fd);
+/* Of which process is it /proc/PID/mem? 0, at once, unless somebody has opened such a file; also of this
+ * process where the kernel knows all of it. */
+pid_t dq_self_memory_of(int fd);
 /*
  * A read from that, or a write to it: into or from memory of ours. At *offset, or where the file
- * stands (NULL). As the call returns it. May wait for other nodes.
+ * stands (NULL). *ret: as the call returns it. May wait for other nodes. False: the kernel knows all of
+ * the process.
  */
-abi_long dq_self_memory(int fd, const struct iovec *ours, unsigned count, const off_t *offset,
-                        bool reads);
+bool dq_self_memory(int fd, pid_t pid, const struct iovec *ours, unsigned count,
+                    const off_t *offset, bool reads, abi_long *ret);
+/* The cluster is engaged: other processes find all of this one's memory, too. */
+void dq_self_serve(void);
 
 #endif

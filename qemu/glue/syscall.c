@@ -449,7 +449,8 @@ bool dq_syscall_begin(CPUArchState *env, int num, const abi_long arg[8], abi_lon
 #endif
     dq_root_call_begin(num);
     if (dq_config.nodes == 1) {
-        return dq_is_child && dq_map_call(num, arg[0]) && dq_wide_call(num, arg, ret);
+        return dq_direct_call(env, num, arg, ret) ||
+               (dq_is_child && dq_map_call(num, arg[0]) && dq_wide_call(num, arg, ret));
     }
     t = dq_this_thread();
     if (!dq_on_slave()) {

@@ -27,6 +27,7 @@ GUEST_ONLY_split_high := aarch64 riscv64 s390x x86_64#    addresses of more than
 GUEST_ONLY_high_addresses := aarch64 riscv64 s390x x86_64#  likewise
 # with 32-bit addresses plain QEMU has all of them mapped for the kernel
 GUEST_ONLY_own_memory := aarch64 riscv64 s390x x86_64
+GUEST_ONLY_others_memory := aarch64 riscv64 s390x x86_64
 GUEST_ONLY_vsyscall := x86_64#          no other has that page
 GUEST_ONLY_private_file_sparse := aarch64 riscv64 s390x x86_64#  maps more than 32 bits have room for
 # with 32-bit addresses plain QEMU forbids the old place
