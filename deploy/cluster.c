@@ -30,7 +30,7 @@
 /* A node that is said to be lost, on a host that still talks, may have a word to say itself. */
 #define SETTLE_WORD_MS 3000
 /* Starting and loading a program, on a machine with many more nodes than processors. */
-#define START_MS 30000
+#define START_MS 60000
 /* How long a guest may take after SIGTERM, and slaves for their last reports. */
 #define GRACE_MS 1000
 #define GRACE_NODE_MS 50         /* and for each node: many share the processors */
