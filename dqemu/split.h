@@ -41,8 +41,8 @@ struct dq_split_ops {
 
 /*
  * The shadow pages are the DQ_SHADOW_PAGES from `shadow` on, and under the pager; the guest's are below
- * `limit`. The table lies at the host's address `place` if that is free, or anywhere (NULL). Once per node, before it has threads that share memory with others. Nothing is split
- * without it.
+ * `limit`. The table lies at the host's address `place` if that is free, or anywhere (NULL). Once per node,
+ * before it has threads that share memory with others. Nothing is split without it.
  */
 void dq_split_open(uint64_t shadow, uint64_t limit, void *place, const struct dq_split_ops *ops);
 

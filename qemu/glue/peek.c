@@ -188,9 +188,8 @@ static bool ask(const struct dq_peek *p, struct question *q, struct answer *a)
         return false;
     }
     n = receive(p, a);
-    return n >= 0 &&
-           (q->what != READ ||
-            (a->length <= q->length && n == (ssize_t)(offsetof(struct answer, data) + a->length)));
+    return n >= 0 && a->length <= q->length &&
+           (q->what != READ || n == (ssize_t)(offsetof(struct answer, data) + a->length));
 }
 
 /* A name of its own, to be answered; and the other's. */
@@ -217,7 +216,7 @@ bool dq_peek_open(struct dq_peek *p, pid_t pid, int memory)
     g_autofree struct answer *a = g_new(struct answer, 1);
     bool done;
 
-    *p = (struct dq_peek){.socket = connected(pid), .memory = memory, .pid = pid};
+    *p = (struct dq_peek){.socket = connected(pid), .pid = pid};
     if (p->socket < 0) {
         return false;
     }
@@ -245,7 +244,7 @@ size_t dq_peek_access(struct dq_peek *p, uint64_t at, void *data, size_t len, bo
         if (!reads) {
             memcpy(q->data, (char *)data + done, n);
         }
-        if (!ask(p, q, a) || a->length > n) {
+        if (!ask(p, q, a)) {
             break;
         }
         if (reads) {

@@ -33,7 +33,7 @@ void dq_peek_in_child(void);
 
 /* One who asks; on its own stack. */
 struct dq_peek {
-    int socket, memory;
+    int socket;
     pid_t pid;
     uint64_t secret[4];
 };

@@ -95,11 +95,18 @@ int dq_self_thread(const char *path)
     return g_str_has_prefix(file, "task/") ? atoi(file + strlen("task/")) : 0;
 }
 
-/* The same for what is open as fd; to be freed. */
-static char *file_of(int fd)
+/* Of what is open as fd; to be freed. NULL: nothing is. */
+static char *path_of(int fd)
 {
     g_autofree char *link = g_strdup_printf("/proc/self/fd/%d", fd);
-    g_autofree char *path = g_file_read_link(link, NULL);
+
+    return g_file_read_link(link, NULL);
+}
+
+/* As dq_self_file(), of what is open as fd; to be freed. */
+static char *file_of(int fd)
+{
+    g_autofree char *path = path_of(fd);
     const char *file = path ? dq_self_file(path) : NULL;
 
     return g_strdup(file);
@@ -581,21 +588,20 @@ void dq_self_opened(const char *path, int fd)
 
 pid_t dq_self_memory_of(int fd)
 {
-    g_autofree char *link = NULL, *path = NULL;
-    const char *file;
-    pid_t pid = 0;
+    g_autofree char *path = qatomic_read(&memory_is_open) ? path_of(fd) : NULL;
+    const char *number, *file;
+    pid_t pid;
 
-    if (!qatomic_read(&memory_is_open)) {
-        return 0;
-    }
-    link = g_strdup_printf("/proc/self/fd/%d", fd);
-    path = g_file_read_link(link, NULL);
     if (!path || !g_str_has_prefix(path, "/proc/")) {
         return 0;
     }
-    pid = atoi(path + strlen("/proc/"));
-    file = skip_task(skip_number(path + strlen("/proc/")) + 1);
-    return pid <= 0 || strcmp(file, "mem") || (pid == getpid() && !dq_engaged) ? 0 : pid;
+    number = path + strlen("/proc/");
+    file = skip_number(number);
+    pid = atoi(number);
+    if (pid <= 0 || *file != '/' || strcmp(skip_task(file + 1), "mem")) {
+        return 0;
+    }
+    return pid == getpid() && !dq_engaged ? 0 : pid;
 }
 
 /* Part of a page that the guest has mapped. With the turn, its page not split. */

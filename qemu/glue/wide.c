@@ -36,8 +36,8 @@ enum { UPPERS = G_N_ELEMENTS(upper), PROGRAMS = 1 };
 #define WIDE_END (upper[UPPERS - 1].end)
 
 static bool reserved; /* by this node */
-static int
-    opened; /* upper ranges that the guest has. Set with the turn, or before there are threads */
+/* Upper ranges that the guest has. Set with the turn, or before there are threads. */
+static int opened;
 static abi_ulong low_end; /* of the low range, likewise, once the guest has another one */
 
 static abi_ulong length_of(const struct range *r)
@@ -45,17 +45,24 @@ static abi_ulong length_of(const struct range *r)
     return r->end - r->start;
 }
 
-/* What the rest takes: the low range, the table of split lines, and some. */
+static uint64_t length_of_all(void)
+{
+    uint64_t bytes = 0;
+
+    for (int i = 0; i < UPPERS; i++) {
+        bytes += length_of(&upper[i]);
+    }
+    return bytes;
+}
+
+/* Beside the low range, the table of split lines, and some. */
 static bool limit_allows(void)
 {
     const rlim_t table = WIDE_END / DQ_SPLIT_LINE * sizeof(uint64_t), own = 1ull << 30;
-    rlim_t ranges = DQ_GUEST_SPACE;
     struct rlimit limit;
 
-    for (int i = 0; i < UPPERS; i++) {
-        ranges += length_of(&upper[i]);
-    }
-    return getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur >= ranges + table + own;
+    return getrlimit(RLIMIT_AS, &limit) == 0 &&
+           limit.rlim_cur >= DQ_GUEST_SPACE + length_of_all() + table + own;
 }
 
 static bool reserve(const struct range *r)
@@ -81,7 +88,10 @@ bool dq_wide_reserve(void)
 {
     int done = 0;
 
-    while (limit_allows() && done < UPPERS && reserve(&upper[done])) {
+    if (!limit_allows()) {
+        return false;
+    }
+    while (done < UPPERS && reserve(&upper[done])) {
         done++;
     }
     reserved = done == UPPERS;
@@ -106,12 +116,7 @@ uint64_t dq_wide_limit(void)
 
 uint64_t dq_wide_bytes(void)
 {
-    uint64_t bytes = 0;
-
-    for (int i = 0; reserved && i < UPPERS; i++) {
-        bytes += length_of(&upper[i]);
-    }
-    return bytes;
+    return reserved ? length_of_all() : 0;
 }
 
 /* What lies below an upper range that the guest has. */
@@ -120,16 +125,22 @@ static struct range hole_below(int i)
     return (struct range){i ? upper[i - 1].end : low_end, upper[i].start};
 }
 
-bool dq_wide_is_between(uint64_t addr)
+static bool meets_hole(abi_ulong start, abi_ulong end)
 {
     for (int i = 0; i < opened; i++) {
         struct range hole = hole_below(i);
 
-        if (addr >= MAX(hole.start, DQ_GUEST_SPACE) && addr < hole.end) {
+        if (start < hole.end && end > hole.start) {
             return true;
         }
     }
     return false;
+}
+
+/* The end of the low range, where shadow pages lie, is no hole to the pager. */
+bool dq_wide_is_between(uint64_t addr)
+{
+    return addr >= DQ_GUEST_SPACE && meets_hole(addr, addr + 1);
 }
 
 /* With mmap_lock. */
@@ -317,18 +328,6 @@ static bool keeps_free(int num, const abi_long arg[8])
 #else
     return false;
 #endif
-}
-
-static bool meets_hole(abi_ulong start, abi_ulong end)
-{
-    for (int i = 0; i < opened; i++) {
-        struct range hole = hole_below(i);
-
-        if (start < hole.end && end > hole.start) {
-            return true;
-        }
-    }
-    return false;
 }
 
 /* What cannot be the guest's for another reason is not for here to say. */

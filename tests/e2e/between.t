@@ -7,12 +7,12 @@
 need_build
 as_user "$@"
 mark=$$-between
-build() { # ISA NAME FLAG...: false: there is nothing to try
-    local name=$2 compiler=$1-linux-gnu-gcc
-    [ -x "$TOP/build/qemu-$1" ] || return
+build() { # ISA NAME FLAG...: SCRATCH/ISA-NAME; false: there is nothing to try
+    local isa=$1 name=$2
+    [ -x "$TOP/build/qemu-$isa" ] || return
     shift 2
-    "$compiler" -std=gnu11 -D_GNU_SOURCE -O1 -pthread "$@" -I "$TOP/tests/guests" \
-        -o "$SCRATCH/$name" "$TOP/tests/guests/tools/$name.c" || bail_out "$name.c cannot be compiled"
+    "$isa-linux-gnu-gcc" -std=gnu11 -D_GNU_SOURCE -O1 -pthread "$@" -I "$TOP/tests/guests" \
+        -o "$SCRATCH/$isa-$name" "$TOP/tests/guests/tools/$name.c" || bail_out "$name.c cannot be compiled"
 }
 try() { # NAME WHAT-IT-SAYS COMMAND...
     local out name=$1 says=$2
@@ -24,11 +24,10 @@ try() { # NAME WHAT-IT-SAYS COMMAND...
     fi
 }
 
-guest=$SCRATCH/between
 for isa in aarch64 riscv64 x86_64; do
     if build $isa between -static; then
         for n in 2 3; do
-            try "$isa on $n nodes" 'nothing happened' "$DQEMU_LAUNCH" -n $n "$guest"
+            try "$isa on $n nodes" 'nothing happened' "$DQEMU_LAUNCH" -n $n "$SCRATCH/$isa-between"
         done
     else
         skip "$isa" "make ISAS=$isa"
@@ -36,10 +35,9 @@ for isa in aarch64 riscv64 x86_64; do
     libraries=/usr/$isa-linux-gnu
     [ $isa != x86_64 ] || libraries=/
     if build $isa brk_room -pie -fPIE; then
-        try "$isa: a heap" 'brk_room: up' "$DQEMU_LAUNCH" -n 2 -L $libraries "$SCRATCH/brk_room"
+        try "$isa: a heap" 'brk_room: up' "$DQEMU_LAUNCH" -n 2 -L $libraries "$SCRATCH/$isa-brk_room"
     fi
 done
-build aarch64 between -static
 
 # One of the nodes may have fewer addresses: enough for the first 64 TiB, and the table of split pages.
 cat >"$SCRATCH/few" <<'END'
@@ -49,7 +47,8 @@ shift
 exec "$@"
 END
 chmod +x "$SCRATCH/few"
-try "a node with 100 TiB of addresses" 'nothing happened' "$DQEMU_LAUNCH" -n 3 --wrap="$SCRATCH/few %n" "$guest" without
+try "a node with 100 TiB of addresses" 'nothing happened' "$DQEMU_LAUNCH" -n 3 --wrap="$SCRATCH/few %n" \
+    "$SCRATCH/aarch64-between" without
 check_none_left $mark >"$SCRATCH/left" || fail "nothing is left" <"$SCRATCH/left"
 echo "1..$point"
 [ $failed = 0 ]

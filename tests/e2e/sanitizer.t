@@ -11,20 +11,24 @@ mark=$$-sanitizer
 export ASAN_OPTIONS=detect_leaks=0 # for that it stops its threads by ptrace(), which QEMU has not
 export TSAN_OPTIONS=report_signal_unsafe=0
 
-cat >address.c <<'END'
-#include <pthread.h>
-#include <stdlib.h>
-static void *touch(void *block)
-{
-    ((volatile char *)block)[100] = 1; /* behind its end */
-    return NULL;
-}
+with_block() { # < touch(), in which another thread makes a mistake with 100 bytes: the program
+    printf '%s\n' '#include <pthread.h>' '#include <stdlib.h>'
+    cat
+    cat <<'END'
 int main(void)
 {
     pthread_t thread;
 
     pthread_create(&thread, NULL, touch, malloc(100));
     return pthread_join(thread, NULL);
+}
+END
+}
+with_block >address.c <<'END'
+static void *touch(void *block)
+{
+    ((volatile char *)block)[100] = 1; /* behind its end */
+    return NULL;
 }
 END
 cat >thread.c <<'END'
@@ -48,21 +52,12 @@ int main(void)
     return 0;
 }
 END
-cat >memory.c <<'END'
-#include <pthread.h>
-#include <stdlib.h>
+with_block >memory.c <<'END'
 static void *touch(void *block)
 {
     while (*(volatile char *)block == 1) {
     }
     return NULL;
-}
-int main(void)
-{
-    pthread_t thread;
-
-    pthread_create(&thread, NULL, touch, malloc(100));
-    return pthread_join(thread, NULL);
 }
 END
 # Guests that one of the sanitizers says nothing about under plain QEMU.

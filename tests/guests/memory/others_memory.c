@@ -9,21 +9,14 @@
 #include <sys/prctl.h>
 #include <sys/uio.h>
 
-#include "guest.h"
+#include "memory_file.h"
 
-enum { THREADS = 4, TURNS = 3, PAGES = 40, WORDS = PAGES * GUEST_PAGE / sizeof(long), HEAD = 8 };
+enum { THREADS = 4, TURNS = 3, HEAD = 8 };
 
-static long *words; /* PAGES; one that is closed; and one that is gone */
-static char *closed, *gone;
 static volatile long counts[512]; /* each thread's own, on one page */
 static long copy[WORDS];          /* the child's */
 static pthread_barrier_t gate;
 static int to_child[2], from_child[2];
-
-static off_t place(const volatile void *address)
-{
-    return (off_t)(uintptr_t)address;
-}
 
 static long word(int seed, size_t i)
 {
@@ -112,15 +105,7 @@ int main(void)
     int status;
     pid_t pid, parent = getpid();
 
-    words = mmap(NULL, (PAGES + 3) * GUEST_PAGE, PROT_READ | PROT_WRITE,
-                 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    CHECK(words != MAP_FAILED);
-    closed = (char *)words + PAGES * GUEST_PAGE;
-    gone = closed + GUEST_PAGE;
-    strcpy(closed, "abc");
-    strcpy(gone - 3, "..");
-    CHECK(mprotect(closed, GUEST_PAGE, PROT_NONE) == 0 &&
-          mprotect(gone, GUEST_PAGE, PROT_NONE) == 0 && munmap(gone, GUEST_PAGE) == 0);
+    make_memory();
     CHECK(pipe(to_child) == 0 && pipe(from_child) == 0);
     CHECK(pthread_barrier_init(&gate, NULL, THREADS) == 0);
     pid = fork();

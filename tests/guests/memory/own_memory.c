@@ -7,14 +7,12 @@
 /* dqemu: remote=2 timeout=30 */
 #include <sys/uio.h>
 
-#include "guest.h"
+#include "memory_file.h"
 
-enum { PAGES = 40, WORDS = PAGES * GUEST_PAGE / sizeof(long), THREADS = 4 };
+enum { THREADS = 4 };
 
-static long *words;
 /* QEMU can miss a mapping for a moment while its neighbours change, as in malloc(). */
 static long copies[THREADS][WORDS];
-static char *closed, *gone;
 static pthread_barrier_t gate;
 
 static void fill(long seed)
@@ -29,11 +27,6 @@ static void compare(const long *got, long seed)
     for (size_t i = 0; i < WORDS; i++) {
         CHECK(got[i] == seed * 1000003 + (long)i);
     }
-}
-
-static off_t place(const void *address)
-{
-    return (off_t)(uintptr_t)address;
 }
 
 static void reads(int fd, long seed, long *got)
@@ -94,14 +87,7 @@ static void *work(void *arg)
 
 int main(void)
 {
-    words = mmap(NULL, (PAGES + 3) * GUEST_PAGE, PROT_READ | PROT_WRITE,
-                 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    CHECK(words != MAP_FAILED);
-    closed = (char *)words + PAGES * GUEST_PAGE;
-    gone = closed + GUEST_PAGE;
-    strcpy(closed, "abc");
-    strcpy(gone - 3, "..");
-    CHECK(mprotect(closed, GUEST_PAGE, PROT_NONE) == 0 && munmap(gone, GUEST_PAGE) == 0);
+    make_memory();
     CHECK(pthread_barrier_init(&gate, NULL, THREADS) == 0);
     guest_run(THREADS, work);
     CHECK(mprotect(closed, GUEST_PAGE, PROT_READ) == 0 && memcmp(closed, "abcxyz", 6) == 0);
